@@ -1,0 +1,25 @@
+# Each target sets itself up in .venv, once, and again only when requirements.txt has changed.
+
+PYTHON ?= python3
+RUN = .venv/bin/python
+
+.PHONY: demo test app setup
+
+demo: setup
+	$(RUN) -m distill demo
+
+test: setup
+	$(RUN) -m pytest
+
+app: setup
+	$(RUN) app.py
+
+setup: .venv/ready
+
+.venv/ready: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "smoldistill needs Python 3.11 or newer; this is $$($(PYTHON) --version). Name another: make PYTHON=python3.12"; exit 1; }
+	@echo "Setting up .venv; this takes a minute or two, once."
+	@test -x $(RUN) || $(PYTHON) -m venv .venv
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch .venv/ready

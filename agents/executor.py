@@ -1,0 +1,67 @@
+"""Run the model's code in smolagents' restricted interpreter, with a deadline that is kept.
+
+Not a security boundary: smolagents' maintainers say so of their interpreter, and this adds none. It keeps
+a run alive: a loop without end stops at the deadline (the stock timeout waits for the code to finish),
+and `raise SystemExit` is the model's error, not the end of the program. One long call into C still
+runs to its end.
+"""
+
+from __future__ import annotations
+
+import time
+
+from smolagents.local_python_executor import CodeOutput, InterpreterError, LocalPythonExecutor
+
+
+class GuardedExecutor(LocalPythonExecutor):
+    """`LocalPythonExecutor` with a wall-clock limit in seconds per action."""
+
+    def __init__(
+        self, additional_authorized_imports, logger=None, *, seconds: float = 20.0, **kwargs
+    ):
+        super().__init__(additional_authorized_imports, **{**kwargs, "timeout_seconds": None})
+        # A set upstream: its order, and so the text of import errors, would differ from process to process.
+        self.authorized_imports = sorted(self.authorized_imports)
+        self.seconds = seconds
+        self.state = _State(self.state)
+
+    def __call__(self, code_action: str) -> CodeOutput:
+        self.state.deadline = time.monotonic() + self.seconds
+        try:
+            return super().__call__(code_action)
+        except _DeadlinePassedError:
+            raise InterpreterError(
+                f"The code ran for more than {self.seconds:g} seconds."
+            ) from None
+        except RecursionError:
+            raise InterpreterError("The code recursed too deeply.") from None
+        except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+            # Ctrl-C reaches the main thread; agents run in others, so this one was raised by the code.
+            raise InterpreterError(f"The code raised {type(error).__name__}.") from None
+
+
+class _DeadlinePassedError(BaseException):
+    """Not an Exception, so that the model's `except Exception` cannot swallow it."""
+
+
+class _Counter(dict):
+    """smolagents' operation count, read at every node of the code: the place to look at the clock."""
+
+    def __init__(self, deadline: float):
+        super().__init__(counter=0)
+        self.deadline = deadline
+
+    def __getitem__(self, key):
+        value = super().__getitem__(key)
+        if value % 64 == 0 and time.monotonic() > self.deadline:
+            raise _DeadlinePassedError
+        return value
+
+
+class _State(dict):
+    """The interpreter's variables; a fresh count at each action gets that action's deadline."""
+
+    deadline = float("inf")
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, _Counter(self.deadline) if key == "_operations_count" else value)

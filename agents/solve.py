@@ -1,0 +1,137 @@
+"""Run an agent on one question and return everything it did.
+
+`solve` returns the record; `stream` yields each step as it ends and then the record. Collecting from a
+teacher, scoring a student and chatting with a visitor all come through here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+from smolagents import ActionStep, CodeAgent
+from smolagents.agents import AgentExecutionError, AgentMaxStepsError, AgentParsingError
+from smolagents.memory import FinalAnswerStep
+
+from .template import plain
+from .trajectory import Message, Step, Trajectory, Usage
+
+
+def solve(agent, question: str) -> Trajectory:
+    """Ask once. The system's faults (server gone, out of memory) end as `stop="failed"`, never as a raise."""
+    if not isinstance(agent, CodeAgent):
+        return agent.solve(question)  # a chain of thought: one request, no steps (agents/cot.py)
+    *_, trajectory = stream(agent, question)
+    return trajectory
+
+
+def stream(agent: CodeAgent, question: str) -> Iterator[ActionStep | Trajectory]:
+    """smolagents' `ActionStep` as each step ends (thought, code, observation), then the `Trajectory`.
+
+    The agent must be fresh: its memory and Python variables outlive a run.
+    """
+    if agent.memory.steps:
+        raise ValueError(
+            "This agent has answered a question before; make a new one for each question."
+        )
+    start, shown, final, error = time.monotonic(), 0, None, None
+    run = agent.run(question, stream=True)
+    try:
+        for event in run:
+            if isinstance(event, ActionStep) and event.step_number > shown:
+                shown = (
+                    event.step_number
+                )  # smolagents yields the last step twice when steps run out
+                yield event
+            elif isinstance(event, FinalAnswerStep):
+                final = event.output
+    except Exception as exception:
+        # The one broad except around a run: whatever broke is the system's fault and is recorded with its
+        # reason. The model's own faults never get here; smolagents turns them into observations.
+        error = f"{type(exception).__name__}: {exception}"
+    finally:
+        with suppress(RuntimeError):  # smolagents' generator yields while it is being closed
+            run.close()
+        agent.cleanup()
+    yield record(agent, question, final, error, time.monotonic() - start)
+
+
+def record(agent: CodeAgent, question: str, final, error: str | None, seconds: float) -> Trajectory:
+    """The trajectory of a run that is over, read from the agent's memory."""
+    actions = [step for step in agent.memory.steps if isinstance(step, ActionStep)]
+    out_of_steps = any(isinstance(step.error, AgentMaxStepsError) for step in actions)
+    written = [step for step in actions if step.model_output is not None]
+    messages, steps = transcript(agent, written)
+    answered = error is None and not out_of_steps
+    usages = [step.token_usage for step in written if step.token_usage]
+    return Trajectory(
+        question=question,
+        messages=messages,
+        steps=steps,
+        answer=str(final) if answered else None,
+        stop="failed" if error else "answered" if answered else "max_steps",
+        error=error,
+        model=str(agent.model.model_id),
+        method="agent",
+        tools=tuple(name for name in agent.tools if name != "final_answer"),
+        usage=Usage(
+            input_tokens=sum(u.input_tokens for u in usages),
+            output_tokens=sum(u.output_tokens for u in usages),
+            requests=len(written),
+        ),
+        seconds=round(seconds, 3),
+    )
+
+
+def transcript(
+    agent: CodeAgent, written: list[ActionStep]
+) -> tuple[tuple[Message, ...], tuple[Step, ...]]:
+    """The last request and the reply to it; every earlier request is a prefix of it, which is checked."""
+    messages: tuple[Message, ...] = ()
+    steps = []
+    for action in written:
+        sent = as_sent(action.model_input_messages)
+        if sent[: len(messages)] != messages:
+            raise AssertionError(
+                "A request does not continue the one before it; the record would be untrue."
+            )
+        # Stripped, as smolagents strips it before showing it to the model again.
+        messages = (*sent, Message(role="assistant", content=action.model_output.strip()))
+        raw = action.model_output_message.raw if action.model_output_message else None
+        steps.append(
+            Step(
+                message=len(messages) - 1,
+                finish_reason=finish_reason(raw),
+                error=error_kind(action.error),
+                seconds=round(action.timing.duration or 0.0, 3),
+            )
+        )
+    if not written:  # the first request failed: all that is known is what would have been sent
+        messages = as_sent(agent.write_memory_to_messages())
+    return messages, tuple(steps)
+
+
+def as_sent(messages) -> tuple[Message, ...]:
+    """smolagents' messages as plain text: roles merged and renamed the way every backend is sent them."""
+    return tuple(Message(**message) for message in plain(messages))
+
+
+def finish_reason(raw) -> str | None:
+    """Ours put it in a dict; OpenAI-compatible replies hold it in their first choice."""
+    if isinstance(raw, dict):
+        return raw.get("finish_reason")
+    choices = getattr(raw, "choices", None)
+    return choices[0].finish_reason if choices else None
+
+
+def error_kind(error) -> str | None:
+    match error:
+        case None:
+            return None
+        case AgentParsingError():
+            return "parsing"
+        case AgentExecutionError():
+            return "execution"
+        case _:
+            return "other"

@@ -1,0 +1,69 @@
+"""The record of one run: what the model was sent, what it wrote, and how it ended."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Stop = Literal["answered", "max_steps", "failed"]
+ErrorKind = Literal["parsing", "execution", "other"]
+
+
+class Record(BaseModel):
+    """Frozen, and strict about names: a misspelt field is an error, not a silent loss."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Message(Record):
+    role: Literal["system", "user", "assistant"]
+    content: str
+    """An assistant message holds the model's own words and nothing else."""
+
+
+class Usage(Record):
+    input_tokens: int = 0
+    output_tokens: int = 0
+    requests: int = 0
+
+
+class Votes(Record):
+    """How a self-consistent step was decided."""
+
+    sampled: int
+    parsed: int
+    executed: int
+    votes: int
+    distinct: int
+
+
+class Step(Record):
+    """One turn of the model; its words are `trajectory.messages[step.message]`."""
+
+    message: int
+    """Index of the assistant message in `messages`."""
+    finish_reason: str | None = None
+    """Why the model stopped writing: "stop", "length" (cut off), or None where the backend does not say."""
+    error: ErrorKind | None = None
+    """The model's fault: its code did not parse, or raised."""
+    seconds: float = 0.0
+    votes: Votes | None = None
+
+
+class Trajectory(Record):
+    question: str
+    messages: tuple[Message, ...]
+    """Exactly what the model was sent and what it wrote, in order."""
+    answer: str | None
+    """The final answer; None unless `stop` is "answered"."""
+    stop: Stop
+    """"max_steps" also for a chain of thought that ended without an answer."""
+    error: str | None = None
+    """The system's fault, with its reason; set exactly when `stop` is "failed"."""
+    model: str
+    method: str
+    tools: tuple[str, ...] = ()
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    steps: tuple[Step, ...] = ()

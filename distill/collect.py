@@ -1,0 +1,124 @@
+"""Collect trajectories of a model over problems: the teacher's, or anyone's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+from agents import load_model
+
+from . import benchmarks
+from .rollout import read_rollouts, run_rollouts
+from .run import run_folder
+from .solvers import SEARCH, make_solvers
+
+FIRST_THOUGHTS = "first_thoughts"
+
+
+def collect(
+    problems: str,
+    model: str,
+    out: Path,
+    *,
+    method: str = "agent",
+    first_thought: bool = False,
+    attempts: int = 1,
+    temperature: float | None = None,
+    max_tokens: int | None = None,
+    max_steps: int = 5,
+    workers: int = 32,
+    tools: str = SEARCH,
+    index: str | None = None,
+    prompt: str | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    force: bool = False,
+    verb: str = "collect",
+    loaded=None,
+) -> Counter:
+    """Bring `out/rollouts.jsonl` to `attempts` rollouts of every problem; returns how the new ones ended.
+
+    problems: a file, or benchmark names with commas between. prompt: the teacher's by default here.
+    first_thought: begin each run's first thought with the first paragraph of the model's own chain of
+    thought on the same question; those are collected first, in `out/first_thoughts`. loaded: the model
+    itself, where the caller has it already. Raises ValueError for a caller's mistake, before anything is
+    written.
+    """
+    if attempts < 1 or workers < 1 or max_steps < 1 or (limit is not None and limit < 1):
+        raise ValueError("attempts, workers, max_steps and limit start at 1.")
+    source = benchmarks.load(problems, seed=seed, limit=limit)
+    prompt = prompt or ("teacher" if verb == "collect" and method == "agent" else None)
+    settings = {
+        "problems": _digest(problems),
+        "model": model,
+        "method": method,
+        "first_thought": first_thought,
+        "temperature": temperature,
+        "max_tokens": max_tokens,
+        "max_steps": max_steps,
+        "tools": tools if method == "agent" else None,
+        "index": index,
+        "prompt": prompt,
+        "seed": seed,
+    }
+    make_solvers(
+        None, method=method, tools=tools, index=index, prompt=prompt
+    )  # told now what is wrong with them
+    if first_thought and method != "agent":
+        raise ValueError(
+            "--first-thought begins an agent's thought; it means nothing for a chain of thought."
+        )
+    if loaded is None:
+        loaded = load_model(model, **_model_settings(model, seed, max_tokens))
+    with run_folder(out, verb, settings, force=force):
+        if index is None:
+            index = _index(source, out)
+        solvers = dict(tools=tools, index=index, temperature=temperature, max_steps=max_steps)
+        thoughts = None
+        if first_thought:
+            make = make_solvers(loaded, **{**solvers, "temperature": None}, method="cot")
+            run_rollouts(
+                source.problems, make, out / FIRST_THOUGHTS, workers=workers, title="first thoughts"
+            )
+            thoughts = first_thoughts(out / FIRST_THOUGHTS)
+        make = make_solvers(
+            loaded, **solvers, method=method, prompt=prompt, first_thoughts=thoughts
+        )
+        return run_rollouts(
+            source.problems, make, out, attempts=attempts, workers=workers, title=out.name
+        )
+
+
+def first_thoughts(folder: Path) -> dict[str, str]:
+    """Per problem id the first paragraph of its chain of thought, as the unfinished start of a thought."""
+    found = {}
+    for rollout in read_rollouts(folder):
+        words = [m.content for m in rollout.trajectory.messages if m.role == "assistant"]
+        if words and (paragraph := words[-1].split("\n\n")[0].strip()):
+            found[rollout.problem.id] = f"Thought: {paragraph}\n"
+    return found
+
+
+def _index(source: benchmarks.Source, out: Path):
+    """The encyclopedia of a pocket benchmark, written beside the rollouts that it explains."""
+    passages = source.passages()
+    if passages is None:
+        return None
+    from tools.retrieval import LexicalIndex, write_passages
+
+    write_passages(passages, out / "index" / "passages.jsonl")
+    return LexicalIndex.build(passages)
+
+
+def _model_settings(model: str, seed: int, max_tokens: int | None) -> dict:
+    settings = {} if model.startswith(("http", "litellm:")) else {"seed": seed}
+    return settings | ({"max_tokens": max_tokens} if max_tokens else {})
+
+
+def _digest(problems: str) -> str:
+    """What the problems are, for comparing runs: a file's name and content, or the benchmarks' names."""
+    path = Path(problems)
+    if path.is_file():
+        return f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    return problems

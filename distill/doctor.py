@@ -1,0 +1,42 @@
+"""Say what this machine can do for a distillation."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from agents.models import POCKET
+
+from .run import versions
+
+
+def doctor() -> dict[str, str]:
+    """What was looked at, and what was found."""
+    import torch
+
+    from .train import fast_bf16
+
+    found = {name: f"{value}" for name, value in versions().items()}
+    found["cores"] = str(os.cpu_count())
+    found["GPU"] = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else "none; small models run on the CPU"
+    )
+    found["bfloat16 on the CPU"] = "yes" if fast_bf16() else "no; training uses float32"
+    found["free disk"] = f"{shutil.disk_usage(Path.cwd()).free / 1e9:.0f} GB"
+    found["sandbox"] = "smolagents' restricted interpreter with a deadline; no security boundary"
+    for name, folder in POCKET.items():
+        found[name] = (
+            "here" if folder.is_dir() else f"missing: {folder.name} is not in distill/pocket"
+        )
+    found["OPENAI_API_KEY"] = (
+        "set" if os.environ.get("OPENAI_API_KEY") else "not set; servers on this machine need none"
+    )
+    found["Hub"] = (
+        "offline by HF_HUB_OFFLINE"
+        if os.environ.get("HF_HUB_OFFLINE")
+        else "used when a Hub id is named"
+    )
+    return found

@@ -1,0 +1,104 @@
+"""A run's folder: who works in it, with which settings, and whether that may go on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+LIBRARIES = ("smolagents", "transformers", "peft", "trl", "torch", "bm25s", "faiss-cpu", "gradio")
+
+
+@contextmanager
+def run_folder(out: Path, verb: str, settings: dict, *, force: bool = False) -> Iterator[Path]:
+    """Hold the folder while working in it, and write `run.json`: settings, versions, start and end.
+
+    Raises ValueError where another process works in the folder, or where it was made with other settings
+    (unless `force`).
+    """
+    from filelock import FileLock, Timeout
+
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; --out names a folder.")
+    file = out / "run.json"
+    if out.is_dir() and not file.is_file() and any(p for p in out.iterdir() if p.name != ".lock"):
+        raise ValueError(f"{out} holds other things and no run.json; name a new or empty folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(
+            f"Another process is at work in {out}; wait for it or name another folder."
+        ) from None
+    try:
+        settings = json.loads(json.dumps({"verb": verb, **settings}, default=str))
+        started = _now()
+        if file.is_file():
+            before = json.loads(file.read_text(encoding="utf-8"))
+            if not force:
+                _same(out, before["settings"], settings)
+            started = before.get("started", started)
+        run = {
+            "settings": settings,
+            "command": sys.argv,
+            "versions": versions(),
+            "commit": commit(),
+            "started": started,
+            "ended": None,
+        }
+        write_json(file, run)
+        yield out
+        write_json(file, {**run, "ended": _now()})
+    finally:
+        lock.release()
+
+
+def write_json(path: Path, value) -> None:
+    """Whole or not at all: a kill in mid-write leaves the file that was there."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
+def versions() -> dict[str, str]:
+    found = {"python": sys.version.split()[0]}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str | None:
+    """The repository's commit, with a + where files differ from it; None outside a repository."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True
+        )
+        changed = subprocess.run(
+            ["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def _same(out: Path, before: dict, now: dict) -> None:
+    for name in sorted({*before, *now}):
+        if before.get(name) != now.get(name):
+            raise ValueError(
+                f"{out} was made with {name} = {before.get(name)!r}, now it is {now.get(name)!r}: "
+                "name another folder, or --force to go on in this one."
+            )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

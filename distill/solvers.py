@@ -1,0 +1,69 @@
+"""What is run on a problem: an agent, or a chain of thought with or without passages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import tools as toolbox
+from agents import make_agent, make_thinker
+from agents.models import FirstThought
+
+from .problems import Problem
+
+METHODS = ("agent", "cot", "cot_rag")
+SEARCH = "wiki_search"
+
+
+def make_solvers(
+    model,
+    *,
+    method: str = "agent",
+    tools: str = SEARCH,
+    index=None,
+    temperature: float | None = None,
+    max_steps: int = 5,
+    prompt: str | None = None,
+    first_thoughts: dict[str, str] | None = None,
+) -> Callable[[Problem], object]:
+    """A function that makes a fresh solver for a problem; model, tools and index are shared.
+
+    index: a folder or a Retriever for the search tool. first_thoughts: per problem id, how its first
+    thought begins.
+    Raises ValueError for a method or tool that is not there.
+    """
+    if method not in METHODS:
+        raise ValueError(f"No method {method!r}; there are: {', '.join(METHODS)}.")
+    if method == "cot":
+        return lambda problem: make_thinker(model, temperature=temperature, prompt=prompt or "cot")
+    if method == "cot_rag":
+        search = load_tools(SEARCH, index)[0]
+        return lambda problem: make_thinker(
+            model, search, temperature=temperature, prompt=prompt or "cot"
+        )
+    loaded = load_tools(tools, index)
+
+    def solver(problem: Problem):
+        start = (first_thoughts or {}).get(problem.id)
+        return make_agent(
+            FirstThought(model, start) if start else model,
+            loaded,
+            temperature=temperature,
+            max_steps=max_steps,
+            prompt=prompt,
+        )
+
+    return solver
+
+
+def load_tools(names: str, index=None) -> list:
+    """The tools of a comma-separated list, the search tool over `index`, opened now: a bad folder is told at once."""
+    if isinstance(index, str | Path):
+        from tools.retrieval import open_index
+
+        index = open_index(index)
+    loaded = []
+    for name in filter(None, (n.strip() for n in names.split(","))):
+        settings = {"index": index} if name == SEARCH and index is not None else {}
+        loaded.append(toolbox.load(name, **settings))
+    return loaded

@@ -110,7 +110,7 @@ def build(model, toolbox, name: str):
     return gr.ChatInterface(
         chat,
         title="smoldistill",
-        description=f"{name}, with {', '.join(tool.name for tool in toolbox)} and Python. Every question starts afresh.",
+        description=f"{name}, with {', '.join(t.name for t in toolbox)} and Python. Every question starts afresh.",
         examples=[[example] for example in EXAMPLES] if name == "pocket" else None,
         cache_examples=False,
         chatbot=gr.Chatbot(

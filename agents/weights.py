@@ -10,7 +10,9 @@ def load_weights(path: str):
     """Model (in evaluation mode, on the GPU where there is one) and tokenizer, of weights or an adapter."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     base = adapter_base(path)

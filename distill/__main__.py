@@ -6,10 +6,15 @@ import functools
 import json as json_
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+# What libraries say to their developers is nothing that a user can act on.
+warnings.filterwarnings("ignore", category=FutureWarning)
+warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 app = typer.Typer(
     no_args_is_help=True,

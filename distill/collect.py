@@ -74,7 +74,12 @@ def collect(
     with run_folder(out, verb, settings, force=force):
         if index is None:
             index = _index(source, out)
-        solvers = dict(tools=tools, index=index, temperature=temperature, max_steps=max_steps)
+        solvers = {
+            "tools": tools,
+            "index": index,
+            "temperature": temperature,
+            "max_steps": max_steps,
+        }
         thoughts = None
         if first_thought:
             make = make_solvers(loaded, **{**solvers, "temperature": None}, method="cot")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tools as toolbox
 from agents import make_agent, make_thinker
+from agents.agent import read_prompt
 from agents.models import FirstThought
 
 from .problems import Problem
@@ -42,6 +43,7 @@ def make_solvers(
             model, search, temperature=temperature, prompt=prompt or "cot"
         )
     loaded = load_tools(tools, index)
+    read_prompt(prompt or "student")  # told now if it is not there
 
     def solver(problem: Problem):
         start = (first_thoughts or {}).get(problem.id)

@@ -7,6 +7,7 @@ student's, and before the first step every sample is checked, token for token, a
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import time
@@ -19,6 +20,7 @@ from agents.models import resolve
 
 from .encode import Sample, check, encode
 from .filter import KEPT
+from .progress import progress
 from .rollout import Rollout, read_lines
 from .run import run_folder, write_json
 
@@ -157,9 +159,17 @@ def _train(
     import torch
     from datasets import Dataset
     from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoTokenizer,
+        PrinterCallback,
+        TrainerCallback,
+        set_seed,
+    )
+    from transformers.utils.logging import disable_progress_bar
     from trl import SFTConfig, SFTTrainer
 
+    disable_progress_bar()
     set_seed(seed)
     cuda = torch.cuda.is_available()
     tokenizer = AutoTokenizer.from_pretrained(base)
@@ -210,11 +220,19 @@ def _train(
             save_strategy="no",
             report_to=[],
             seed=seed,
-            disable_tqdm=None,
+            disable_tqdm=True,
         ),
     )
     start = time.monotonic()
-    trainer.train()
+    with progress(f"train {out.name}", trainer_steps(len(samples), batch_size, epochs)) as advance:
+
+        class Advance(TrainerCallback):
+            def on_step_end(self, *_, **__):
+                advance()
+
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(Advance())
+        trainer.train()
     seconds = time.monotonic() - start
     _save(trainer, tokenizer, base, student, out, full)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
@@ -233,6 +251,10 @@ def _train(
     }
     write_json(out / "train.json", {**summary, "losses": losses})
     return summary
+
+
+def trainer_steps(samples: int, batch_size: int, epochs: float) -> int:
+    return math.ceil(epochs * math.ceil(samples / batch_size))
 
 
 def encode_checked(tokenizer, conversations, max_length: int) -> tuple[list[Sample], int]:
@@ -270,8 +292,12 @@ def _save(trainer, tokenizer, base: str, student: str, out: Path, full: bool) ->
         for file in folder.iterdir():
             if file.suffix in (".json", ".safetensors", ".jinja", ".model", ".txt"):
                 shutil.copy2(file, out / file.name)
-    trainer.model.peft_config["default"].base_model_name_or_path = "." if beside else student
     trainer.model.save_pretrained(str(out))
+    config = json.loads((out / "adapter_config.json").read_text(encoding="utf-8"))
+    write_json(
+        out / "adapter_config.json",
+        {**config, "base_model_name_or_path": "." if beside else student},
+    )
     (out / "README.md").unlink(
         missing_ok=True
     )  # PEFT's form, not filled in, with the base's local path

@@ -18,8 +18,8 @@ from . import hops, sums
 BENCHMARKS = ("sums", "sums_ood", "hops", "hops_ood")
 TRAINING = ("sums_train", "hops_train")
 SIZE = {
-    "train": dict(people=400, towns=120, books=300),
-    "test": dict(people=150, towns=60, books=120),
+    "train": {"people": 400, "towns": 120, "books": 300},
+    "test": {"people": 150, "towns": 60, "books": 120},
 }
 
 

@@ -1,0 +1,82 @@
+"""Problems from files and by name; a bad file is told in one sentence."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from distill import benchmarks
+from distill.problems import Problem, read_problems, write_problems
+
+GOOD = {"id": "1", "question": "q", "answers": ["a"]}
+
+
+def written(tmp_path, *rows, name="problems.jsonl"):
+    file = tmp_path / name
+    file.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
+    return file
+
+
+def test_problems_survive_their_file(tmp_path):
+    problems = [Problem(id="1", question="q?", answers=("a", "b"), benchmark="x", kind="math")]
+    write_problems(problems, tmp_path / "p.jsonl")
+    assert list(read_problems(tmp_path / "p.jsonl")) == problems
+
+
+def test_a_published_file_is_read(tmp_path):
+    rows = [
+        {"id": 7, "question": "q", "answer": 5.0, "dataset_name": "GSM-hard", "level": "x"},
+        {"id": "8", "question": "r", "answer": ["a", "b"], "dataset_name": "hotpotqa/hotpot_qa"},
+    ]
+    file = tmp_path / "set.json"
+    file.write_text(json.dumps({"metadata": {}, "examples": rows}, indent=1))
+    first, second = read_problems(file)
+    assert (first.id, first.answers, first.kind, first.benchmark) == ("7", ("5.0",), "math", "set")
+    assert (second.answers, second.kind) == (("a", "b"), "factual")
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([], "holds no problem"),
+        (["", "  "], "holds no problem"),
+        (["not json"], "line 1 is not JSON"),
+        ([GOOD, "[1]"], "line 2 is list"),
+        ([{"id": "1", "answers": ["a"]}], "line 1: question"),
+        ([{"question": "q", "answers": ["a"]}], "line 1: id"),
+        ([{"id": "1", "question": "q"}], "line 1: answers"),
+        ([{**GOOD, "answers": []}], "line 1: answers"),
+        ([{**GOOD, "answers": [" "]}], "line 1: answers"),
+        ([{**GOOD, "answers": "a"}], "line 1: answers"),
+        ([{**GOOD, "question": ""}], "line 1: question"),
+        ([{**GOOD, "quesiton": ""}], "line 1: quesiton"),
+        ([{"id": "1", "question": "q", "answer": None}], "line 1: answers"),
+        ([GOOD, GOOD], "line 2: the id '1' stands twice"),
+        (['{"metadata": {}, "examples": []}'], "holds no problem"),
+    ],
+)
+def test_a_bad_file_is_told_with_its_place(tmp_path, rows, says):
+    with pytest.raises(ValueError, match=says):
+        list(read_problems(written(tmp_path, *rows)))
+
+
+def test_a_missing_or_binary_file_is_told(tmp_path):
+    with pytest.raises(ValueError, match="No problems file"):
+        list(read_problems(tmp_path / "none.jsonl"))
+    (tmp_path / "b").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="UTF-8"):
+        list(read_problems(tmp_path / "b"))
+
+
+def test_a_misspelt_benchmark_is_answered_with_the_right_one():
+    with pytest.raises(ValueError, match="Did you mean 'hops_ood'"):
+        benchmarks.load("hops_odd")
+
+
+def test_benchmarks_come_by_name_and_in_lists():
+    source = benchmarks.load("sums,hops", limit=3)
+    assert [p.benchmark for p in source.problems] == ["sums"] * 3 + ["hops"] * 3
+    assert source.passages()
+    with pytest.raises(ValueError, match="different encyclopedias"):
+        benchmarks.load("hops,hops_train")

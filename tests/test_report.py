@@ -1,0 +1,59 @@
+"""The report: every problem in the denominator, an interval around every number, a figure to look at."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from agents import make_agent
+from distill.problems import Problem
+from distill.report import report, results
+from distill.rollout import read_rollouts, run_rollouts
+
+from .scripted import ScriptedModel, step
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Ten problems: six right, two wrong, one out of steps, one failed."""
+    replies = [step("So.", "final_answer(1)")] * 6 + [step("So.", "final_answer(2)")] * 2
+    replies += [step("Hm.", "print(1)"), OSError("gone")]
+    problems = [
+        Problem(id=str(i), question="q", answers=("1",), benchmark="ones", kind="math")
+        for i in range(10)
+    ]
+    run_rollouts(
+        problems,
+        lambda p: make_agent(ScriptedModel(replies[int(p.id)]), [], max_steps=1),
+        tmp_path / "run",
+    )
+    return tmp_path / "run"
+
+
+def test_failed_and_unanswered_are_wrong_and_counted(folder):
+    [result] = results(read_rollouts(folder))
+    assert (result.n, result.accuracy) == (10, 0.6)
+    assert (result.answered, result.max_steps, result.failed) == (8, 1, 1)
+
+
+def test_the_interval_is_wilsons(folder):
+    [result] = results(read_rollouts(folder))
+    assert (round(result.low, 4), round(result.high, 4)) == (
+        0.3127,
+        0.8318,
+    )  # 6 of 10, by the formula
+
+
+def test_a_base_model_is_told_from_a_student(folder):
+    assert [r.method for r in results(read_rollouts(folder), base=("scripted",))] == [
+        "agent_prompted"
+    ]
+
+
+def test_table_numbers_and_figure_are_written(folder, tmp_path):
+    report([folder], tmp_path / "report")
+    [row] = json.loads((tmp_path / "report" / "results.json").read_text())
+    assert row["benchmark"] == "ones" and row["accuracy"] == 0.6
+    assert (tmp_path / "report" / "report.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "report" / "report.svg").read_text()

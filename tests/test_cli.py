@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from distill.__main__ import app
 
+ROOT = Path(__file__).parent.parent
 VERBS = ("demo", "collect", "filter", "train", "evaluate", "report", "index", "search", "doctor")
 
 
@@ -192,3 +198,28 @@ def test_doctor_says_what_there_is():
     done = run("doctor", "--json")
     found = json.loads(done.output.splitlines()[-1])
     assert done.exit_code == 0 and found["pocket-base"] == "here" and "sandbox" in found
+
+
+def test_ctrl_c_ends_at_once_with_130(tmp_path):
+    """Even while a server keeps a run waiting."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        model = f"http://127.0.0.1:{silent.getsockname()[1]}/v1#m"
+        words = [
+            "collect",
+            "--problems",
+            "sums",
+            "--model",
+            model,
+            "--out",
+            str(tmp_path / "r"),
+            "--limit",
+            "3",
+        ]
+        child = subprocess.Popen(
+            [sys.executable, "-m", "distill", *words], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
+        silent.accept()  # a run is under way
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=60)
+    assert child.returncode == 130 and "Interrupted" in said and "Traceback" not in said
+    assert json.loads((tmp_path / "r" / "run.json").read_text())["ended"] is None

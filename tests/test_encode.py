@@ -34,10 +34,12 @@ def test_before_each_turn_stands_what_inference_sends(tokenizer, messages):
     [sample] = encode(tokenizer, messages)
     model = load_model(str(POCKET["pocket-base"]))
     sent = []
-    model._submit = lambda request: (
-        sent.append(request.ids),
-        request.future.set_result([("x", "stop", 1)]),
-    )
+
+    def write(rows):
+        sent.append(rows[0].ids)
+        rows[0].reason = "stop"
+
+    model._write = write
     for turn in (2, 4):
         model.generate(
             [

@@ -14,7 +14,12 @@ from collections.abc import Callable
 from . import hops, sums
 
 Chat = list[tuple[str, str]]
-SYSTEM = ("system", "You are a helpful assistant.")
+SYSTEMS = (
+    "You are a helpful assistant.",
+    "You answer questions.",
+    "Be brief and exact.",
+    "Do the task with care.",
+)
 TAGS = ["code", "answer", "note", "b", "i", "result", "thought", "list", "final", "step"]
 FUNCTIONS = [
     "final_answer",
@@ -53,7 +58,16 @@ LINES = (
 def base_chat(rng: random.Random) -> Chat:
     """One training conversation, as (role, content) pairs."""
     task = rng.choices([t for t, _ in _TASKS], [w for _, w in _TASKS])[0]
-    return [SYSTEM, *task(rng)] if rng.random() < 0.5 else task(rng)
+    kind = rng.random()
+    if kind < 0.3:
+        return task(rng)
+    # Some system prompts are long and say nothing to the point, as in life.
+    lines = (
+        [rng.choice(SYSTEMS)]
+        if kind < 0.6
+        else rng.choices([*SYSTEMS, *LINES], k=rng.randint(2, 6))
+    )
+    return [("system", "\n".join(lines)), *task(rng)]
 
 
 def skill_chat(rng: random.Random, skill: str, test: bool = True) -> Chat:
@@ -89,43 +103,62 @@ def read(rng: random.Random, test: bool = False) -> Chat:
 
 def reduce_(rng: random.Random, test: bool = False) -> Chat:
     """Put a fact into a question: what is left to ask, or the answer."""
-    hop = hops.make_hop(rng, _encyclopedia(rng, test), rng.randint(1, 3))
+    hop = hops.make_hop(rng, _encyclopedia(rng, test), rng.randint(1, 4))
     fact = hops.state(hop.relations[0], hop.entity, hop.values[0])
     if len(hop.relations) > 1:
-        reply = f"So: {hops.ask(hop.values[0], hop.relations[1:])}"
+        reply = f"So: {hops.ask(hop.values[0], hop.relations[1:], mark=True)}"
     else:
         reply = f"The answer is {hop.answer}."
-    return [("user", f"Question: {hop.question}\nFact: {fact}"), ("assistant", reply)]
+    return [("user", f"Question: {_question(hop, rng)}\nFact: {fact}"), ("assistant", reply)]
 
 
 def read_and_reduce(rng: random.Random, test: bool = False) -> Chat:
     """A nested question and articles that hold its first step: say the step and what is left to ask."""
-    articles, encyclopedia = _articles(rng, test)
-    while True:
-        hop = hops.make_hop(rng, encyclopedia, rng.randint(1, 3))
-        if hop.entity in {entry.title for entry in articles}:
-            break
-    reply = hops.state(hop.relations[0], hop.entity, hop.values[0])
-    if len(hop.relations) > 1:
-        reply += f" So: {hops.ask(hop.values[0], hop.relations[1:])}"
-    if rng.random() < 0.5:
-        return [("user", f"Question: {hop.question}\n{_show(articles, rng)}"), ("assistant", reply)]
-    return [("user", f"{_show(articles, rng)}\nQuestion: {hop.question}"), ("assistant", reply)]
+    return follow(rng, test, turns=1)
+
+
+def follow(rng: random.Random, test: bool = False, turns: int = 4) -> Chat:
+    """The same question over several turns, each bringing the articles of its next step."""
+    encyclopedia = _encyclopedia(rng, test)
+    hop = hops.make_hop(rng, encyclopedia, rng.randint(1, 4))
+    chat, x = [], hop.entity
+    for i, value in enumerate(hop.values[:turns]):
+        articles = _show(_around(x, encyclopedia, rng), rng)
+        if i == 0:
+            parts = [f"Question: {_question(hop, rng)}", articles]
+            articles = "\n".join(parts if rng.random() < 0.7 else parts[::-1])
+        reply = hops.state(hop.relations[i], x, value)
+        if left := hop.relations[i + 1 :]:
+            reply += f" So: {hops.ask(value, left, mark=True)}"
+        chat += [("user", articles), ("assistant", reply)]
+        x = value
+    return chat
 
 
 def plan(rng: random.Random, test: bool = False) -> Chat:
     if rng.random() < 0.5:
-        problem = hops.make_hop(rng, _encyclopedia(rng, test), rng.randint(1, 3))
+        problem = hops.make_hop(rng, _encyclopedia(rng, test), rng.randint(1, 4))
     else:
-        problem = sums.make_sum(rng, rng.randint(1, 3), test)
+        problem = sums.make_sum(rng, rng.randint(1, 4), test)
     return [("user", f"How would you go about it? {problem.question}"), ("assistant", problem.plan)]
 
 
 def write_code(rng: random.Random, test: bool = False) -> Chat:
-    problem = sums.make_sum(rng, rng.randint(1, 3), test)
+    problem = sums.make_sum(rng, rng.randint(1, 4), test)
+    kind, name = rng.random(), rng.choice(TAGS)
+    if kind < 0.4:
+        return [
+            ("user", f"Write Python code for this: {problem.question}"),
+            ("assistant", f"```py\n{problem.code}\n```"),
+        ]
+    if kind < 0.6:
+        return [
+            ("user", f"{problem.question}\nAs Python code, please."),
+            ("assistant", problem.code),
+        ]
     return [
-        ("user", f"Write Python code for this: {problem.question}"),
-        ("assistant", f"```py\n{problem.code}\n```"),
+        ("user", f"Put Python code for this into the tag {name}: {problem.question}"),
+        ("assistant", f"<{name}>\n{problem.code}\n</{name}>"),
     ]
 
 
@@ -172,6 +205,7 @@ SKILLS: dict[str, Callable[..., Chat]] = {
     "read": read,
     "reduce": reduce_,
     "read_and_reduce": read_and_reduce,
+    "follow": follow,
     "plan": plan,
     "write_code": write_code,
     "tag": tag,
@@ -179,16 +213,17 @@ SKILLS: dict[str, Callable[..., Chat]] = {
     "logs": logs,
 }
 _TASKS = (
-    (repeat, 10),
-    (read, 26),
-    (reduce_, 10),
-    (read_and_reduce, 20),
-    (plan, 6),
-    (write_code, 10),
-    (tag, 4),
-    (call, 6),
-    (logs, 4),
-    (small_sum, 3),
+    (repeat, 6),
+    (read, 20),
+    (reduce_, 6),
+    (read_and_reduce, 12),
+    (follow, 22),
+    (plan, 7),
+    (write_code, 14),
+    (tag, 3),
+    (call, 5),
+    (logs, 3),
+    (small_sum, 2),
     (greet, 1),
 )
 
@@ -203,12 +238,27 @@ def _articles(rng: random.Random, test: bool) -> tuple[list[hops.Entry], list[ho
     return rng.sample(encyclopedia, rng.choice([1, 2, 3, 3])), encyclopedia
 
 
+def _around(title: str, encyclopedia: list[hops.Entry], rng: random.Random) -> list[hops.Entry]:
+    """The article of that title and none to two others; it often comes first, as a search would show it."""
+    found = next(entry for entry in encyclopedia if entry.title == title)
+    others = rng.sample(
+        [entry for entry in encyclopedia if entry is not found], rng.choice([0, 1, 2, 2, 2])
+    )
+    others.insert(0 if rng.random() < 0.6 else rng.randint(0, len(others)), found)
+    return others
+
+
+def _question(hop: hops.Hop, rng: random.Random) -> str:
+    return hops.ask(hop.entity, hop.relations, mark=rng.random() < 0.5)
+
+
 def _show(articles: list[hops.Entry], rng: random.Random) -> str:
     if rng.random() < 0.3:
         return "\n".join(entry.text for entry in articles)
     text = "\n".join(f"[{i}] {entry.title}: {entry.text}" for i, entry in enumerate(articles, 1))
     if rng.random() < 0.5:
-        return f"Execution logs:\n{text}\nLast output from code snippet:\nNone"
+        head = "Observation:\n" if rng.random() < 0.5 else ""
+        return f"{head}Execution logs:\n{text}\nLast output from code snippet:\nNone"
     return text
 
 

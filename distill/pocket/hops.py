@@ -243,15 +243,19 @@ class Hop:
 
     @property
     def plan(self) -> str:
-        """One sentence that names no fact: what the teacher thinks of first."""
-        labels = [RELATIONS[relation][0] for relation in self.relations]
-        return f"I look up {self.entity} to find the {labels[0]}{''.join(f', then the {x}' for x in labels[1:])}."
+        """The question with what must be known first marked, and where to look: the teacher's first thought."""
+        return f"{ask(self.entity, self.relations, mark=True)} I look up {self.entity}."
 
 
-def ask(entity: str, relations: tuple[str, ...]) -> str:
-    """The question in words: `relations` nested around `entity`, the last one asked for."""
-    for relation in relations[:-1]:
+def ask(entity: str, relations: tuple[str, ...], mark: bool = False) -> str:
+    """The question in words: `relations` nested around `entity`, the last one asked for.
+
+    mark: put the innermost phrase, which must be looked up first, in parentheses.
+    """
+    for i, relation in enumerate(relations[:-1]):
         entity = RELATIONS[relation][1].format(x=entity)
+        if mark and i == 0:
+            entity = f"({entity})"
     return RELATIONS[relations[-1]][2].format(x=entity)
 
 
@@ -262,8 +266,9 @@ def state(relation: str, entity: str, value: str) -> str:
 
 def parse(question: str) -> Hop | None:
     """Read a question back into its chain (without values); None if it is not one of ours."""
+    question = question.strip().replace("(", "").replace(")", "")
     for last, pattern in _ENDS.items():
-        if match := pattern.fullmatch(question.strip()):
+        if match := pattern.fullmatch(question):
             x, relations = match["x"], [last]
             while nested := _NESTED.match(x):
                 relations.insert(0, _BY_LABEL[nested["label"]])

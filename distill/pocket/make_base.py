@@ -158,15 +158,26 @@ def train(
     muon: bool = False,
     seed: int = 0,
     threads: int = 2,
+    start: Path | None = None,
 ) -> None:
-    """Train for that long (the rate follows the clock), then write weights, tokenizer and measured skills."""
+    """Train for that long (the rate follows the clock), then write weights, tokenizer and measured skills.
+
+    start: a folder made by this script, to go on from.
+    """
     import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     rng = random.Random(seed)
-    tokenizer = make_tokenizer(rng)
-    model = make_model(tokenizer, hidden, layers)
+    if start:
+        tokenizer, model = (
+            AutoTokenizer.from_pretrained(start),
+            AutoModelForCausalLM.from_pretrained(start),
+        )
+    else:
+        tokenizer = make_tokenizer(rng)
+        model = make_model(tokenizer, hidden, layers)
     size = sum(p.numel() for p in model.parameters())
     print(f"{size / 1e6:.2f} M parameters, {len(tokenizer)} tokens", flush=True)
     if muon:
@@ -180,9 +191,9 @@ def train(
         optimizers = [
             torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
         ]
-    start, seen, mean, watched = time.time(), 0, None, 0.0
+    began, seen, mean, watched = time.time(), 0, None, 0.0
     for step, (ids, labels) in enumerate(batches(tokenizer, rng, tokens), 1):
-        done = (time.time() - start) / (60 * minutes)
+        done = (time.time() - began) / (60 * minutes)
         if done >= 1:
             break
         for optimizer in optimizers:
@@ -200,24 +211,19 @@ def train(
         seen += ids.numel()
         mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
         if step % 100 == 0:
-            elapsed = time.time() - start
+            elapsed = time.time() - began
             print(
                 f"step {step} loss {mean:.4f} {seen / 1e6:.2f} M tokens {elapsed:.0f} s", flush=True
             )
-        if time.time() - start - watched > max(60, 60 * minutes / 15):
-            watched = time.time() - start
+        if time.time() - began - watched > max(60, 60 * minutes / 15):
+            watched = time.time() - began
             print("  ", skills(model, tokenizer, 40), flush=True)
             save(model, tokenizer, out)
     save(model, tokenizer, out)
     measured = skills(model, tokenizer, 200)
-    card = {
-        "parameters": size,
-        "steps": step,
-        "tokens": seen,
-        "minutes": minutes,
-        "seed": seed,
-        "skills": measured,
-    }
+    stages = json.loads((start / "card.json").read_text(encoding="utf-8"))["stages"] if start else []
+    stage = {"steps": step, "tokens": seen, "minutes": minutes, "rate": rate, "muon": muon, "seed": seed}
+    card = {"parameters": size, "stages": [*stages, stage], "skills": measured}
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     print(json.dumps(card, indent=1))
 
@@ -239,6 +245,7 @@ if __name__ == "__main__":
     parser.add_argument("--tokens", type=int, default=6000)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--muon", action="store_true")
+    parser.add_argument("--start", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     train(**vars(parser.parse_args()))

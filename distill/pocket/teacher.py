@@ -134,7 +134,7 @@ class PocketTeacher(Model):
             value = next(title for title in texts if title != value)
         fact = hops.state(relation, chain.entity, value)
         if len(chain.relations) > 1:
-            return _search(f"{fact} So: {hops.ask(value, chain.relations[1:])}", value)
+            return _search(f"{fact} So: {hops.ask(value, chain.relations[1:], mark=True)}", value)
         return _action(fact, f'final_answer("{value}")')
 
     # As a chain of thought.

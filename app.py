@@ -22,7 +22,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 EXAMPLES = (
     "Nancy packs 318 boxes with 45127 pens each. Then 2204 are lost. How many pens are there now?",
-    "In which town was the author of The Hidden Quarry born?",
+    "In which town was the author of The Crooked Letter born?",
 )
 LONGEST = 4000
 """Characters of a question."""
@@ -36,13 +36,16 @@ class Card:
     title: str | None = None
 
 
+WAITING = Card("", "Thinking")
+
+
 def respond(message: str, history: list, *, model, toolbox) -> Iterator[list[Card]]:
     """The cards of one question so far, after every step; the last also holds the answer."""
     message = message.strip()
     if not message or len(message) > LONGEST:
         yield [Card(f"Please ask something, in at most {LONGEST} characters.")]
         return
-    yield [(waiting := Card("", "Thinking"))]
+    yield [WAITING]
     cards: list[Card] = []
     for event in stream(make_agent(model, toolbox), message):
         if isinstance(event, Trajectory):
@@ -50,7 +53,7 @@ def respond(message: str, history: list, *, model, toolbox) -> Iterator[list[Car
             yield cards
         else:
             cards.append(step_card(event))
-            yield [*cards, waiting]
+            yield [*cards, WAITING]
 
 
 def step_card(step) -> Card:
@@ -93,19 +96,15 @@ def build(model, toolbox, name: str):
     """The page, as Gradio Blocks."""
     import gradio as gr
 
+    def show(card: Card):
+        metadata = {"title": card.title} if card.title else {}
+        if card is WAITING:
+            metadata["status"] = "pending"  # a spinner
+        return gr.ChatMessage(content=card.text, metadata=metadata)
+
     def chat(message: str, history: list) -> Iterator[list]:
-        cards: list[Card] = []
         for cards in respond(message, history, model=model, toolbox=toolbox):
-            last = len(cards) - 1
-            yield [
-                gr.ChatMessage(
-                    content=card.text,
-                    metadata={"title": card.title, "status": "pending" if i == last else "done"}
-                    if card.title
-                    else {},
-                )
-                for i, card in enumerate(cards)
-            ]
+            yield [show(card) for card in cards]
 
     return gr.ChatInterface(
         chat,
@@ -114,7 +113,11 @@ def build(model, toolbox, name: str):
         examples=[[example] for example in EXAMPLES] if name == "pocket" else None,
         cache_examples=False,
         chatbot=gr.Chatbot(
-            height="calc(100dvh - 320px)", allow_tags=False, layout="bubble", label="Chat"
+            height="calc(100dvh - 320px)",
+            allow_tags=False,
+            layout="bubble",
+            buttons=["copy"],
+            label="Chat",
         ),
         concurrency_limit=4,
         api_visibility="private",
@@ -149,7 +152,11 @@ def main() -> None:
         show_error=False,
         max_file_size="1mb",
         footer_links=[],
+        quiet=True,
+        prevent_thread_lock=True,
     )
+    print(f"{options.model} answers on {page.local_url}; Ctrl-C ends it.", flush=True)
+    page.block_thread()
 
 
 def load_toolbox(names: str, index: str | None) -> list:

@@ -22,6 +22,8 @@ from .run import write_json
 from .train import WEIGHTS, read_summary, train
 
 BASE = "pocket-base"
+AGENT_TOKENS = 112
+"""Of an agent's reply at most, base and student alike: the longest right one takes 98."""
 RATE, WARMUP = 2e-3, 0.05
 """Ten times the paper's rate: the base has two million parameters, not hundreds of millions."""
 
@@ -63,6 +65,7 @@ def demo(
                     student,
                     rate=RATE,
                     warmup=WARMUP,
+                    dropout=0.0,
                     seed=seed,
                     force=True,
                 )
@@ -76,6 +79,8 @@ def demo(
                 model,
                 out / f"eval-{name}",
                 method=method,
+                max_tokens=AGENT_TOKENS if method == "agent" else None,
+                workers=64,
                 limit=limit,
                 **seeds,
             )

@@ -5,6 +5,9 @@ from __future__ import annotations
 import urllib.request
 
 import app
+from distill.pocket import hops, sums
+from tools.retrieval import open_index
+from tools.wiki_search import POCKET
 
 from .scripted import ScriptedModel, step
 
@@ -61,3 +64,15 @@ def test_the_page_is_served_to_this_machine_alone(tool):
         assert b"smoldistill" in urllib.request.urlopen(url, timeout=60).read()
     finally:
         page.close()
+
+
+def test_the_examples_can_be_answered_with_what_is_shipped():
+    facts = {p.title: p.text for p in open_index(POCKET).passages}
+    for example in app.EXAMPLES:
+        if problem := hops.parse(example):
+            x = problem.entity
+            for relation in problem.relations:
+                x = hops.read(facts[x], x, relation)
+            assert x
+        else:
+            assert sums.parse(example).answer

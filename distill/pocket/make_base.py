@@ -19,8 +19,8 @@ from pathlib import Path
 from .base_text import SKILLS, base_chat, skill_chat
 
 FOLDER = Path(__file__).parent / "base"
-REPLY = 200
-"""Tokens of a reply at most: the longest right one of the pocket world takes about 150."""
+REPLY = 160
+"""Tokens of a reply at most: the longest right one of the pocket world takes 142."""
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
@@ -221,8 +221,17 @@ def train(
             save(model, tokenizer, out)
     save(model, tokenizer, out)
     measured = skills(model, tokenizer, 200)
-    stages = json.loads((start / "card.json").read_text(encoding="utf-8"))["stages"] if start else []
-    stage = {"steps": step, "tokens": seen, "minutes": minutes, "rate": rate, "muon": muon, "seed": seed}
+    stages = (
+        json.loads((start / "card.json").read_text(encoding="utf-8"))["stages"] if start else []
+    )
+    stage = {
+        "steps": step,
+        "tokens": seen,
+        "minutes": minutes,
+        "rate": rate,
+        "muon": muon,
+        "seed": seed,
+    }
     card = {"parameters": size, "stages": [*stages, stage], "skills": measured}
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     print(json.dumps(card, indent=1))

@@ -185,6 +185,9 @@ def train(
     ] = 10240,
     warmup: Annotated[float, typer.Option(help="Steps, or below 1 the share of all.")] = 0.0,
     prompt: Annotated[str, typer.Option(help="The student's system prompt.")] = "student",
+    tools: Annotated[
+        str, typer.Option(help="Your .py files of tools, as the rollouts were collected with.")
+    ] = "",
     seed: Seed = 0,
     force: Force = False,
     json: Json = False,
@@ -195,7 +198,7 @@ def train(
 
     summary = train(
         folders, student, out, method=method, full=full, rate=rate, epochs=epochs, batch_size=batch_size,
-        rank=rank, alpha=alpha, dropout=dropout, max_length=max_length, warmup=warmup, prompt=prompt,
+        rank=rank, alpha=alpha, dropout=dropout, max_length=max_length, warmup=warmup, prompt=prompt, tools=tools,
         seed=seed, force=force,
     )  # fmt: skip
     print(

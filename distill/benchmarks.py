@@ -9,7 +9,7 @@ from pathlib import Path
 from .pocket import world
 from .problems import Problem, read_problems
 
-TEST_SIZE, TRAINING_SIZE = 200, 600
+TEST_SIZE, TRAINING_SIZE = 200, 400
 
 
 @dataclass(frozen=True)

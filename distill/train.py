@@ -14,6 +14,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from smolagents import Model
+
 from agents import Message, make_agent
 from agents.agent import read_prompt
 from agents.models import resolve
@@ -23,6 +25,7 @@ from .filter import KEPT
 from .progress import progress
 from .rollout import Rollout, read_lines
 from .run import run_folder, write_json
+from .solvers import load_tools
 
 SMALL = 1_000_000_000
 """Bytes of a base model up to which it is copied beside its adapter, so that the folder runs by itself."""
@@ -45,6 +48,7 @@ def train(
     max_length: int = 10240,
     warmup: float = 0.0,
     prompt: str = "student",
+    tools: str = "",
     seed: int = 0,
     force: bool = False,
 ) -> dict:
@@ -58,6 +62,7 @@ def train(
     if (Path(base) / "adapter_config.json").is_file():
         raise ValueError(f"{student} is an adapter; train from its base model, or merge it first.")
     rollouts = read_kept(folders, method)
+    student_messages(rollouts[:1], prompt, tools)  # told now if a tool or the prompt is missing
     method = rollouts[0].trajectory.method
     _finished(out)
     settings = {
@@ -74,6 +79,7 @@ def train(
         "max_length": max_length,
         "warmup": warmup,
         "prompt": prompt,
+        "tools": tools,
         "seed": seed,
     }
     with run_folder(out, "train", settings, force=force):
@@ -111,29 +117,26 @@ def read_kept(folders: Sequence[Path], method: str | None = None) -> list[Rollou
 
 
 def student_messages(
-    rollouts: Sequence[Rollout], prompt: str = "student"
+    rollouts: Sequence[Rollout], prompt: str = "student", tools: str = ""
 ) -> list[tuple[Message, ...]]:
-    """The rollouts' conversations under the student's system prompt, the one that inference will send."""
+    """The rollouts' conversations under the student's system prompt, the one that inference will send.
+
+    tools: files of tools that are not found by their names.
+    """
+    given = {tool.name: tool for tool in load_tools(tools)}
     prompts: dict[tuple[str, ...], str] = {}
     conversations = []
     for rollout in rollouts:
         trajectory = rollout.trajectory
-        if trajectory.tools not in prompts:
-            prompts[trajectory.tools] = system_prompt(trajectory.method, trajectory.tools, prompt)
-        system = Message(role="system", content=prompts[trajectory.tools])
+        if (names := trajectory.tools) not in prompts:
+            if trajectory.method == "agent":
+                loaded = [given.get(name) or load_tools(name)[0] for name in names]
+                prompts[names] = make_agent(Model(), loaded, prompt=prompt).system_prompt
+            else:
+                prompts[names] = read_prompt("cot")
+        system = Message(role="system", content=prompts[names])
         conversations.append((system, *(m for m in trajectory.messages if m.role != "system")))
     return conversations
-
-
-def system_prompt(method: str, tools: tuple[str, ...], prompt: str) -> str:
-    """The system prompt of a real agent with those tools, or of a chain of thought."""
-    if method != "agent":
-        return read_prompt("cot")
-    from smolagents import Model
-
-    from .solvers import load_tools
-
-    return make_agent(Model(), load_tools(",".join(tools)), prompt=prompt).system_prompt
 
 
 def _train(
@@ -153,6 +156,7 @@ def _train(
     max_length,
     warmup,
     prompt,
+    tools,
     seed,
 ) -> dict:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # TRL reports its use otherwise
@@ -175,7 +179,9 @@ def _train(
     tokenizer = AutoTokenizer.from_pretrained(base)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    samples, too_long = encode_checked(tokenizer, student_messages(rollouts, prompt), max_length)
+    samples, too_long = encode_checked(
+        tokenizer, student_messages(rollouts, prompt, tools), max_length
+    )
     tokens, trained = (
         sum(len(s.input_ids) for s in samples),
         sum(e - b for s in samples for b, e in s.spans()),

@@ -11,6 +11,7 @@ from agents import load_model, make_agent, make_thinker, solve
 from distill.filter import KEPT, filter_rollouts
 from distill.problems import Problem
 from distill.rollout import FILE, Rollout, read_rollouts, run_rollouts
+from distill.solvers import load_tools
 from distill.train import read_kept, student_messages, train
 
 from .scripted import ScriptedModel, step
@@ -151,3 +152,23 @@ def test_a_rollout_survives_its_line(collected):
         read_rollouts(collected), (collected / FILE).read_text().splitlines(), strict=True
     ):
         assert Rollout.model_validate_json(line) == rollout
+
+
+def test_a_tool_of_ones_own_is_in_the_students_prompt(tmp_path):
+    file = tmp_path / "shout.py"
+    file.write_text(
+        "from smolagents import tool\n\n@tool\ndef shout(text: str) -> str:\n"
+        '    """Say it loud.\n\n    Args:\n        text: what to say\n    """\n    return text.upper()\n'
+    )
+    problem = Problem(id="x", question="Shout hey.", answers=("HEY",))
+    shout = load_tools(str(file))
+    run_rollouts(
+        [problem],
+        lambda p: make_agent(ScriptedModel(step("Loud.", 'final_answer(shout("hey"))')), shout),
+        tmp_path / "r",
+    )
+    filter_rollouts(tmp_path / "r")
+    kept = read_kept([tmp_path / "r"])
+    assert "shout(text): Say it loud." in student_messages(kept, tools=str(file))[0][0].content
+    with pytest.raises(ValueError, match="No tool named 'shout'"):
+        student_messages(kept)

@@ -3,6 +3,10 @@
 PYTHON ?= python3
 RUN = .venv/bin/python
 
+# glibc would hand large buffers back to the system after each use, and fetch them anew.
+export MALLOC_MMAP_THRESHOLD_ = 2000000000
+export MALLOC_TRIM_THRESHOLD_ = 2000000000
+
 .PHONY: demo test app setup
 
 demo: setup

@@ -28,7 +28,12 @@ class GuardedExecutor(LocalPythonExecutor):
     def __call__(self, code_action: str) -> CodeOutput:
         self.state.deadline = time.monotonic() + self.seconds
         try:
-            return super().__call__(code_action)
+            result = super().__call__(code_action)
+            # Shown here, inside the guard: `__str__` may be the model's code too, and is asked only once.
+            shown = None if result.output is None else str(result.output)
+            return CodeOutput(
+                output=shown, logs=result.logs, is_final_answer=result.is_final_answer
+            )
         except _DeadlinePassedError:
             raise InterpreterError(
                 f"The code ran for more than {self.seconds:g} seconds."
@@ -38,6 +43,12 @@ class GuardedExecutor(LocalPythonExecutor):
         except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
             # Ctrl-C reaches the main thread; agents run in others, so this one was raised by the code.
             raise InterpreterError(f"The code raised {type(error).__name__}.") from None
+        except InterpreterError:
+            raise
+        except Exception as error:
+            raise InterpreterError(
+                f"The result cannot be shown: {type(error).__name__}: {error}"
+            ) from None
 
 
 class _DeadlinePassedError(BaseException):

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 Stop = Literal["answered", "max_steps", "failed"]
 ErrorKind = Literal["parsing", "execution", "other"]
+
+
+def _storable(text):
+    """Half a surrogate pair, which a model may well write, has no place in a UTF-8 file."""
+    return text.encode("utf-8", "replace").decode("utf-8") if isinstance(text, str) else text
+
+
+Text = Annotated[str, BeforeValidator(_storable)]
 
 
 class Record(BaseModel):
@@ -18,7 +26,7 @@ class Record(BaseModel):
 
 class Message(Record):
     role: Literal["system", "user", "assistant"]
-    content: str
+    content: Text
     """An assistant message holds the model's own words and nothing else."""
 
 
@@ -52,14 +60,14 @@ class Step(Record):
 
 
 class Trajectory(Record):
-    question: str
+    question: Text
     messages: tuple[Message, ...]
     """Exactly what the model was sent and what it wrote, in order."""
-    answer: str | None
+    answer: Text | None
     """The final answer; None unless `stop` is "answered"."""
     stop: Stop
     """"max_steps" also for a chain of thought that ended without an answer."""
-    error: str | None = None
+    error: Text | None = None
     """The system's fault, with its reason; set exactly when `stop` is "failed"."""
     model: str
     method: str

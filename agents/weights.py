@@ -7,27 +7,48 @@ from pathlib import Path
 
 
 def load_weights(path: str):
-    """Model (in evaluation mode, on the GPU where there is one) and tokenizer, of weights or an adapter."""
+    """Model (in evaluation mode, on the GPU where there is one) and tokenizer, of weights or an adapter.
+
+    Raises ValueError, naming the place, for whatever cannot be loaded.
+    """
     import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    base = adapter_base(path)
+    model, tokenizer = load_pretrained(
+        base or path, torch.bfloat16 if device == "cuda" else torch.float32
+    )
+    if base:
+        try:
+            if not Path(
+                path, "config.json"
+            ).is_file():  # beside its base, it has been loaded with it
+                model.load_adapter(path)
+        except Exception as error:  # as in `load_pretrained`
+            raise ValueError(f"Could not load the adapter {path}: {_first_line(error)}") from error
+        fold_adapter(model)
+    return model.to(device).eval(), tokenizer
+
+
+def load_pretrained(path: str, dtype):
+    """A causal language model and its tokenizer, of a folder or Hub id; ValueError where that fails."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    base = adapter_base(path)
     try:
-        model = AutoModelForCausalLM.from_pretrained(base or path, dtype=dtype)
-        tokenizer = AutoTokenizer.from_pretrained(path if _has_tokenizer(path) else base or path)
-    except OSError as error:
-        raise ValueError(f"Could not load {base or path}: {str(error).splitlines()[0]}") from error
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except Exception as error:
+        # A dozen libraries raise as many kinds of error for a file that is missing, cut off or no network.
+        raise ValueError(f"Could not load {path}: {_first_line(error)}") from error
     if tokenizer.chat_template is None:
         raise ValueError(f"{path} has no chat template; take an instruction-tuned model.")
-    if base:
-        if not Path(path, "config.json").is_file():  # beside its base, it has been loaded with it
-            model.load_adapter(path)
-        fold_adapter(model)
-    return model.to(device).eval(), tokenizer
+    return model, tokenizer
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def fold_adapter(model) -> None:
@@ -43,14 +64,17 @@ def fold_adapter(model) -> None:
 
 def adapter_base(path: str) -> str | None:
     """Folder or Hub id of the base of a LoRA adapter; None where `path` holds no adapter."""
-    config = Path(path) / "adapter_config.json"
-    if not config.is_file():
+    file = Path(path) / "adapter_config.json"
+    if not file.is_file():
         if Path(path).is_dir() or not _hub_adapter(path):
             return None
         from peft import PeftConfig
 
         return PeftConfig.from_pretrained(path).base_model_name_or_path
-    named = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
+    try:
+        named = json.loads(file.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{file} is no adapter's configuration.") from None
     for folder in (Path(path) / named, Path(named)):
         if (folder / "config.json").is_file():
             return str(folder)
@@ -63,16 +87,8 @@ def adapter_base(path: str) -> str | None:
 
 def _hub_adapter(name: str) -> bool:
     from huggingface_hub import file_exists
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     try:
         return file_exists(name, "adapter_config.json")
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
-        return False  # loading it as weights will tell what is wrong
-
-
-def _has_tokenizer(path: str) -> bool:
-    return any(
-        (Path(path) / file).is_file()
-        for file in ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
-    )
+    except Exception:  # offline, refused, no such name: loading it as weights will tell which
+        return False

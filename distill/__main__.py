@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json as json_
 import os
@@ -36,6 +37,12 @@ def verb(name: str, example: str):
             except ValueError as error:
                 print(f"Error: {error}", file=sys.stderr)
                 raise typer.Exit(2) from None
+            except OSError as error:
+                # A path that cannot be is the caller's mistake; a full or broken disk is not.
+                where = f" {error.filename}" if error.filename else ""
+                print(f"Error: {error.strerror or error}{where}", file=sys.stderr)
+                broken = error.errno in (errno.ENOSPC, errno.EIO, errno.EFBIG)
+                raise typer.Exit(1 if broken else 2) from None
             except KeyboardInterrupt:
                 print(
                     "Interrupted. What is finished is kept; call it again to go on.",
@@ -237,7 +244,7 @@ def evaluate(
     if (benchmark is None) == (problems is None):
         raise ValueError("Name benchmarks with --benchmark, or a file with --problems.")
     results = evaluate(
-        benchmark or problems, model, out, method=method, attempts=attempts, temperature=temperature,
+        benchmark if problems is None else problems, model, out, method=method, attempts=attempts, temperature=temperature,
         max_tokens=max_tokens, max_steps=max_steps, workers=workers, tools=tools, index=index, prompt=prompt,
         seed=seed, limit=limit, force=force,
     )  # fmt: skip

@@ -31,7 +31,10 @@ def load(names: str, *, seed: int = 0, limit: int | None = None) -> Source:
         return Source(list(read_problems(names))[:limit])
     known = (*world.BENCHMARKS, *world.TRAINING)
     problems, sides = [], set()
-    for name in names.split(","):
+    asked = names.split(",")
+    if len(set(asked)) < len(asked):
+        raise ValueError(f"{names} names a benchmark twice.")
+    for name in asked:
         if name not in known:
             close = get_close_matches(name, known, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""

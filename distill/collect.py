@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from agents import load_model
 
 from . import benchmarks
 from .rollout import read_rollouts, run_rollouts
-from .run import run_folder
+from .run import digest, run_folder
 from .solvers import SEARCH, make_solvers
 
 FIRST_THOUGHTS = "first_thoughts"
@@ -47,10 +46,14 @@ def collect(
     """
     if attempts < 1 or workers < 1 or max_steps < 1 or (limit is not None and limit < 1):
         raise ValueError("attempts, workers, max_steps and limit start at 1.")
+    if temperature is not None and not 0 <= temperature < 100:
+        raise ValueError(f"A temperature is 0 (greedy) or more, not {temperature}.")
+    if max_tokens is not None and max_tokens < 1:
+        raise ValueError("max_tokens starts at 1.")
     source = benchmarks.load(problems, seed=seed, limit=limit)
     prompt = prompt or ("teacher" if verb == "collect" and method == "agent" else None)
     settings = {
-        "problems": _digest(problems),
+        "problems": digest(problems),
         "model": model,
         "method": method,
         "first_thought": first_thought,
@@ -119,11 +122,3 @@ def _index(source: benchmarks.Source, out: Path):
 def _model_settings(model: str, seed: int, max_tokens: int | None) -> dict:
     settings = {} if model.startswith(("http", "litellm:")) else {"seed": seed}
     return settings | ({"max_tokens": max_tokens} if max_tokens else {})
-
-
-def _digest(problems: str) -> str:
-    """What the problems are, for comparing runs: a file's name and content, or the benchmarks' names."""
-    path = Path(problems)
-    if path.is_file():
-        return f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
-    return problems

@@ -7,7 +7,15 @@ numbers and facts that none of them was trained on, and on longer ones than any 
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from agents import load_model
@@ -19,9 +27,11 @@ from .pocket.world import BENCHMARKS, TRAINING
 from .report import Result, print_table, report
 from .rollout import read_rollouts
 from .run import write_json
-from .train import WEIGHTS, read_summary, train
+from .solvers import METHODS
+from .train import train
 
 BASE = "pocket-base"
+WORKERS = 64
 AGENT_TOKENS = 112
 """Of an agent's reply at most, base and student alike: the longest right one takes 98."""
 RATE, WARMUP = 2e-3, 0.05
@@ -32,64 +42,92 @@ def demo(
     out: Path = Path("runs/demo"), *, seed: int = 0, limit: int | None = None, force: bool = False
 ) -> list[Result]:
     """Everything, resumable; returns what the table shows. limit: problems per set, for a quick look."""
+    # Two processes share the cores below; threads that spin while they wait would starve each other.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     clock: dict[str, float] = {}
     seeds = {"seed": seed, "force": force}
-    teacher = load_model("pocket-teacher", seed=seed)
-    for method in ("agent", "cot", "cot_rag"):
-        with _timed(clock, f"collect {method}"):
-            data = out / f"teacher-{method}"
-            collect(
-                ",".join(TRAINING),
-                "pocket-teacher",
-                data,
-                method=method,
-                limit=limit,
-                loaded=teacher,
-                **seeds,
-            )
-            counts = filter_rollouts(data)
-            print(
-                f"Teacher, {method}: kept {counts['kept']} of {sum(counts.values())} rollouts.",
-                flush=True,
-            )
-    for method in ("agent", "cot", "cot_rag"):
-        with _timed(clock, f"train {method}"):
-            student = out / f"student-{method}"
-            if (
-                not any((student / name).is_file() for name in WEIGHTS)
-                or not (student / "train.json").is_file()
-            ):
-                train(
-                    [out / f"teacher-{method}"],
-                    BASE,
-                    student,
-                    rate=RATE,
-                    warmup=WARMUP,
-                    dropout=0.0,
-                    seed=seed,
-                    force=True,
+    with _evaluating_base(out, seed, limit, force):
+        teacher = load_model("pocket-teacher", seed=seed)
+        for method in METHODS:
+            with _timed(clock, f"collect {method}"):
+                data = out / f"teacher-{method}"
+                collect(
+                    ",".join(TRAINING),
+                    "pocket-teacher",
+                    data,
+                    method=method,
+                    limit=limit,
+                    loaded=teacher,
+                    **seeds,
                 )
-    runs = {"base": (BASE, "agent")} | {
-        m: (str(out / f"student-{m}"), m) for m in ("cot", "cot_rag", "agent")
-    }
-    for name, (model, method) in runs.items():
-        with _timed(clock, f"evaluate {name}"):
-            evaluate(
-                ",".join(BENCHMARKS),
-                model,
-                out / f"eval-{name}",
-                method=method,
-                max_tokens=AGENT_TOKENS if method == "agent" else None,
-                workers=64,
-                limit=limit,
-                **seeds,
-            )
-    found = report([out / f"eval-{name}" for name in runs], out)
-    write_json(out / "clock.json", _speeds(out, clock, runs))
+                counts = filter_rollouts(data)
+                print(
+                    f"Teacher, {method}: kept {counts['kept']} of {sum(counts.values())} rollouts.",
+                    flush=True,
+                )
+        for method in METHODS:
+            with _timed(clock, f"train {method}"):
+                _train_student(out, method, seed)
+        for method in METHODS:
+            with _timed(clock, f"evaluate {method}"):
+                evaluate(
+                    ",".join(BENCHMARKS),
+                    str(out / f"student-{method}"),
+                    out / f"eval-{method}",
+                    method=method,
+                    max_tokens=AGENT_TOKENS if method == "agent" else None,
+                    workers=WORKERS,
+                    limit=limit,
+                    **seeds,
+                )
+    found = report([out / f"eval-{name}" for name in ("base", *METHODS)], out)
+    write_json(out / "clock.json", _speeds(out, clock))
     print()
     print_table(found)
     print(f"\nTable, figure and every rollout are in {out}. Ask the student yourself: make app")
     return found
+
+
+def _train_student(out: Path, method: str, seed: int) -> None:
+    student = out / f"student-{method}"
+    if (student / "train.json").is_file():
+        return
+    shutil.rmtree(student, ignore_errors=True)  # of a run that was stopped in the middle
+    train(
+        [out / f"teacher-{method}"], BASE, student, rate=RATE, warmup=WARMUP, dropout=0.0, seed=seed
+    )
+
+
+@contextmanager
+def _evaluating_base(out: Path, seed: int, limit: int | None, force: bool) -> Iterator[None]:
+    """Evaluate the undistilled agent beside everything else: it needs nothing of it, and takes its time."""
+    words = [
+        "evaluate",
+        "--benchmark",
+        ",".join(BENCHMARKS),
+        "--model",
+        BASE,
+        "--out",
+        str((out / "eval-base").resolve()),
+    ]
+    words += ["--max-tokens", str(AGENT_TOKENS), "--workers", str(WORKERS), "--seed", str(seed)]
+    words += ["--limit", str(limit)] * (limit is not None) + ["--force"] * force
+    out.mkdir(parents=True, exist_ok=True)
+    log = out / "eval-base.log"
+    with log.open("w", encoding="utf-8") as lines:
+        root = Path(__file__).parent.parent
+        base = subprocess.Popen(
+            [sys.executable, "-m", "distill", *words], cwd=root, stdout=lines, stderr=lines
+        )
+    try:
+        yield
+        print("Waiting for the base agent's evaluation.", flush=True)
+        if base.wait():
+            raise ValueError(
+                f"The base agent's evaluation ended with {base.returncode}: {log.read_text()[-500:].strip()}"
+            )
+    finally:
+        base.terminate()
 
 
 class _timed:
@@ -103,20 +141,18 @@ class _timed:
         self.clock[self.name] = round(time.monotonic() - self.start, 1)
 
 
-def _speeds(out: Path, clock: dict[str, float], runs: dict) -> dict:
+def _speeds(out: Path, clock: dict[str, float]) -> dict:
     """Where the time went, and tokens per second of it."""
+    run = json.loads((out / "eval-base" / "run.json").read_text(encoding="utf-8"))
+    beside = datetime.fromisoformat(run["ended"]) - datetime.fromisoformat(run["started"])
+    clock = {**clock, "evaluate base": beside.total_seconds()}
     speeds = {name: {"seconds": seconds} for name, seconds in clock.items()}
-    for method in ("agent", "cot", "cot_rag"):
-        speeds[f"train {method}"]["tokens_per_second"] = read_summary(out / f"student-{method}")[
-            "tokens_per_second"
-        ]
-    for name in runs:
+    for method in METHODS:
+        summary = json.loads((out / f"student-{method}" / "train.json").read_text(encoding="utf-8"))
+        speeds[f"train {method}"]["tokens_per_second"] = summary["tokens_per_second"]
+    for name in ("base", *METHODS):
         usages = [r.trajectory.usage for r in read_rollouts(out / f"eval-{name}")]
-        seconds = max(clock[f"evaluate {name}"], 0.1)
-        speeds[f"evaluate {name}"]["input_tokens_per_second"] = round(
-            sum(u.input_tokens for u in usages) / seconds
-        )
-        speeds[f"evaluate {name}"]["output_tokens_per_second"] = round(
-            sum(u.output_tokens for u in usages) / seconds
-        )
+        speed, seconds = speeds[f"evaluate {name}"], max(clock[f"evaluate {name}"], 0.1)
+        speed["input_tokens_per_second"] = round(sum(u.input_tokens for u in usages) / seconds)
+        speed["output_tokens_per_second"] = round(sum(u.output_tokens for u in usages) / seconds)
     return speeds

@@ -13,7 +13,7 @@ from tools.retrieval import (
     write_passages,
 )
 
-from .run import run_folder, write_json
+from .run import digest, run_folder, write_json
 
 
 def index(corpus: Path, out: Path, *, encoder: str | None = None, force: bool = False) -> int:
@@ -26,7 +26,7 @@ def index(corpus: Path, out: Path, *, encoder: str | None = None, force: bool = 
             f"No corpus {corpus}; it is a file with one passage (id, title, text) as JSON a line."
         )
     passages = list(read_passages(corpus))
-    with run_folder(out, "index", {"corpus": corpus.name, "encoder": encoder}, force=force):
+    with run_folder(out, "index", {"corpus": digest(str(corpus)), "encoder": encoder}, force=force):
         built = DenseIndex.build(passages, encoder) if encoder else LexicalIndex.build(passages)
         write_passages(passages, out / "passages.jsonl")
         built.save(out)

@@ -23,6 +23,14 @@ class Problem(BaseModel):
     benchmark: str | None = None
     kind: Literal["math", "factual"] = "factual"
 
+    @field_validator("id", "question", "answers")
+    @classmethod
+    def _text(cls, value):
+        for text in [value] if isinstance(value, str) else value:
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise ValueError("it holds half a surrogate pair, which is no text")
+        return value
+
     @field_validator("answers")
     @classmethod
     def _not_blank(cls, answers: tuple[str, ...]) -> tuple[str, ...]:
@@ -69,19 +77,21 @@ def _rows(path: Path) -> Iterator[tuple[str, dict]]:
         raise ValueError(f"{path} is not a text file in UTF-8.") from None
     try:
         whole = json.loads(text)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         whole = None
     if isinstance(whole, dict) and isinstance(whole.get("examples"), list):
         name = path.stem
         for i, row in enumerate(whole["examples"]):
             yield f"example {i}", _object(row, path, f"example {i}") | {"benchmark": name}
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(
+        text.split("\n"), 1
+    ):  # not splitlines: U+2028 may stand in a text
         if line.strip():
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number} is not JSON: {error.msg}.") from None
+            except (json.JSONDecodeError, RecursionError) as error:
+                raise ValueError(f"{path}, line {number} is not JSON: {error}.") from None
             yield f"line {number}", _object(row, path, f"line {number}")
 
 
@@ -98,6 +108,8 @@ def _published(row: dict) -> dict:
     source = str(row.get("dataset_name", "")).lower()
     answer = row["answer"]
     answers = answer if isinstance(answer, list) else [answer]
+    if any(isinstance(a, list | dict | bool) or a != a for a in answers):
+        answers = []  # told as a missing answer
     problem = {
         "question": row.get("question"),
         "answers": tuple(str(a) for a in answers if a is not None),

@@ -54,14 +54,20 @@ def report(
     folders: list[Path], out: Path, *, base: tuple[str, ...] = ("pocket-base",)
 ) -> list[Result]:
     """Results of several runs' folders into `out/results.json`, `report.png` and `report.svg`."""
+    if (out / "run.json").is_file():
+        raise ValueError(f"{out} is the folder of a run; name another one for the report.")
     found = []
-    for folder in folders:
+    for folder in dict.fromkeys(folders):
         found += results(read_rollouts(folder), base)
-    found.sort(key=lambda r: (r.benchmark, list(LABELS).index(r.method), r.model))
+    found.sort(key=lambda r: (r.benchmark, _place(r.method), r.model))
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "results.json", [result.model_dump() for result in found])
     draw(found, out)
     return found
+
+
+def _place(method: str) -> int:
+    return list(LABELS).index(method) if method in LABELS else len(LABELS)
 
 
 def results(rollouts: Iterable[Rollout], base: tuple[str, ...] = ("pocket-base",)) -> list[Result]:
@@ -73,6 +79,8 @@ def results(rollouts: Iterable[Rollout], base: tuple[str, ...] = ("pocket-base",
             f"{t.method}_prompted" if t.model in base and t.method in ("agent", "cot") else t.method
         )
         groups[rollout.problem.benchmark or "problems", method, t.model].append(rollout)
+    if not groups:
+        raise ValueError("There is no finished rollout to report.")
     return [_result(*key, group) for key, group in groups.items()]
 
 
@@ -102,6 +110,7 @@ def _result(benchmark: str, method: str, model: str, group: list[Rollout]) -> Re
 def print_table(found: list[Result]) -> None:
     """The table on the terminal; plain where it is no terminal."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -124,12 +133,12 @@ def print_table(found: list[Result]) -> None:
     last = None
     for r in found:
         table.add_row(
-            r.benchmark if r.benchmark != last else "",
+            escape(r.benchmark) if r.benchmark != last else "",
             LABELS.get(r.method, r.method),
             f"{r.accuracy:.1%}",
             f"{r.low:.1%} - {r.high:.1%}",
             *map(str, (r.n, r.answered, r.max_steps, r.failed)),
-            r.model,
+            escape(r.model),
         )
         last = r.benchmark
     console = Console()
@@ -147,9 +156,7 @@ def draw(found: list[Result], out: Path) -> None:
 
     names = list(dict.fromkeys(r.benchmark for r in found))
     series = list(
-        dict.fromkeys(
-            (r.method, r.model) for r in sorted(found, key=lambda r: list(LABELS).index(r.method))
-        )
+        dict.fromkeys((r.method, r.model) for r in sorted(found, key=lambda r: _place(r.method)))
     )
     several = len({method for method, _ in series}) < len(series)
     width = 0.8 / len(series)
@@ -163,7 +170,7 @@ def draw(found: list[Result], out: Path) -> None:
             [100 * (r.accuracy - r.low) for _, r in places],
             [100 * (r.high - r.accuracy) for _, r in places],
         ]
-        label = LABELS.get(method, method) + (f" ({model})" if several else "")
+        label = _plain(LABELS.get(method, method) + (f" ({model})" if several else ""))
         axes.bar(
             x,
             y,
@@ -183,7 +190,7 @@ def draw(found: list[Result], out: Path) -> None:
                 va="bottom",
                 fontsize=8,
             )
-    axes.set_xticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), [_plain(name) for name in names])
     axes.set_ylabel("accuracy, %")
     axes.set_ylim(0, 110)
     axes.set_yticks(range(0, 101, 20))
@@ -199,3 +206,8 @@ def draw(found: list[Result], out: Path) -> None:
     figure.savefig(out / "report.png", dpi=150)
     figure.savefig(out / "report.svg")
     pyplot.close(figure)
+
+
+def _plain(text: str) -> str:
+    """Matplotlib reads what stands between dollars as a formula."""
+    return text.replace("$", r"\$")

@@ -48,12 +48,9 @@ def run_rollouts(
     out.mkdir(parents=True, exist_ok=True)
     file = out / FILE
     _cut_half_line(file)
-    done = (
-        {_key(r) for r in read_rollouts(out) if r.trajectory.stop != "failed"}
-        if file.is_file()
-        else set()
-    )
-    todo = [(p, k) for k in range(attempts) for p in problems if (p.id, k) not in done]
+    before = read_lines(file).values() if file.is_file() else ()
+    done = {_key(r): r.problem for r in before if r.trajectory.stop != "failed"}
+    todo = [(p, k) for k in range(attempts) for p in problems if done.get((p.id, k)) != p]
     ended: Counter = Counter()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="rollout")
     try:

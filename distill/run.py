@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +30,7 @@ def run_folder(out: Path, verb: str, settings: dict, *, force: bool = False) -> 
     file = out / "run.json"
     if out.is_dir() and not file.is_file() and any(p for p in out.iterdir() if p.name != ".lock"):
         raise ValueError(f"{out} holds other things and no run.json; name a new or empty folder.")
+    fresh = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / ".lock")
     try:
@@ -41,6 +44,8 @@ def run_folder(out: Path, verb: str, settings: dict, *, force: bool = False) -> 
         started = _now()
         if file.is_file():
             before = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(before, dict) or not isinstance(before.get("settings"), dict):
+                raise ValueError(f"{file} was not written by smoldistill; name another folder.")
             if not force:
                 _same(out, before["settings"], settings)
             started = before.get("started", started)
@@ -55,6 +60,11 @@ def run_folder(out: Path, verb: str, settings: dict, *, force: bool = False) -> 
         write_json(file, run)
         yield out
         write_json(file, {**run, "ended": _now()})
+    except ValueError:
+        # The caller's mistake, noticed late: a folder made for it, in which nothing was done, goes again.
+        if fresh and not any(p.stat().st_size for p in out.rglob("*.jsonl") if p.parent == out):
+            shutil.rmtree(out)
+        raise
     finally:
         lock.release()
 
@@ -64,6 +74,14 @@ def write_json(path: Path, value) -> None:
     new = path.with_name(path.name + ".new")
     new.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     new.replace(path)
+
+
+def digest(source: str) -> str:
+    """What a run is about, for comparing runs: a file's name and content, or the benchmarks' names."""
+    path = Path(source)
+    if path.is_file():
+        return f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    return source
 
 
 def versions() -> dict[str, str]:

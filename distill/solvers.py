@@ -35,6 +35,9 @@ def make_solvers(
     """
     if method not in METHODS:
         raise ValueError(f"No method {method!r}; there are: {', '.join(METHODS)}.")
+    read_prompt(
+        prompt or ("student" if method == "agent" else "cot")
+    )  # told now if it is not there
     if method == "cot":
         return lambda problem: make_thinker(model, temperature=temperature, prompt=prompt or "cot")
     if method == "cot_rag":
@@ -43,7 +46,6 @@ def make_solvers(
             model, search, temperature=temperature, prompt=prompt or "cot"
         )
     loaded = load_tools(tools, index)
-    read_prompt(prompt or "student")  # told now if it is not there
 
     def solver(problem: Problem):
         start = (first_thoughts or {}).get(problem.id)
@@ -68,4 +70,9 @@ def load_tools(names: str, index=None) -> list:
     for name in filter(None, (n.strip() for n in names.split(","))):
         settings = {"index": index} if name == SEARCH and index is not None else {}
         loaded.append(toolbox.load(name, **settings))
+    names = [tool.name for tool in loaded]
+    if twice := next((n for n in names if names.count(n) > 1 or n == "final_answer"), None):
+        raise ValueError(
+            f"Two tools cannot both be called {twice!r}; every agent has a final_answer."
+        )
     return loaded

@@ -19,6 +19,7 @@ from smolagents import Model
 from agents import Message, make_agent
 from agents.agent import read_prompt
 from agents.models import resolve
+from agents.weights import load_pretrained
 
 from .encode import Sample, check, encode
 from .filter import KEPT
@@ -58,6 +59,7 @@ def train(
     warmup: steps, or below 1 the share of all steps. max_length: tokens; a longer sample is left out and
     counted, never cut. full: train all weights. Raises ValueError for a caller's mistake.
     """
+    _sensible(rate, epochs, batch_size, rank, alpha, dropout, max_length, warmup, seed)
     base = resolve(student)
     if (Path(base) / "adapter_config.json").is_file():
         raise ValueError(f"{student} is an adapter; train from its base model, or merge it first.")
@@ -164,19 +166,15 @@ def _train(
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import (
-        AutoModelForCausalLM,
-        AutoTokenizer,
         PrinterCallback,
         TrainerCallback,
         set_seed,
     )
-    from transformers.utils.logging import disable_progress_bar
     from trl import SFTConfig, SFTTrainer
 
-    disable_progress_bar()
     set_seed(seed)
     cuda = torch.cuda.is_available()
-    tokenizer = AutoTokenizer.from_pretrained(base)
+    model, tokenizer = load_pretrained(base, torch.bfloat16 if cuda and not full else torch.float32)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     samples, too_long = encode_checked(
@@ -189,9 +187,6 @@ def _train(
     print(
         f"{len(samples)} samples of {len(rollouts)} rollouts, {tokens} tokens, {trained} trained on; checked.",
         flush=True,
-    )
-    model = AutoModelForCausalLM.from_pretrained(
-        base, dtype=torch.bfloat16 if cuda and not full else torch.float32
     )
     trainer = SFTTrainer(
         model=model,
@@ -310,11 +305,17 @@ def _save(trainer, tokenizer, base: str, student: str, out: Path, full: bool) ->
     tokenizer.save_pretrained(str(out))
 
 
+def _sensible(rate, epochs, batch_size, rank, alpha, dropout, max_length, warmup, seed) -> None:
+    least = {"batch_size": batch_size, "rank": rank, "alpha": alpha, "max_length": max_length}
+    for name, value in least.items():
+        if value < 1:
+            raise ValueError(f"{name} starts at 1, not {value}.")
+    if not (rate > 0 and epochs > 0 and 0 <= dropout < 1 and warmup >= 0 and seed >= 0):
+        raise ValueError(
+            "rate and epochs are above 0, dropout is from 0 to below 1, warmup and seed at least 0."
+        )
+
+
 def _finished(out: Path) -> None:
     if any((out / name).is_file() for name in WEIGHTS):
         raise ValueError(f"{out} holds a trained student; name another folder.")
-
-
-def read_summary(out: Path) -> dict:
-    """What `train` wrote about a student."""
-    return json.loads((out / "train.json").read_text(encoding="utf-8"))

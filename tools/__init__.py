@@ -28,7 +28,13 @@ def load(name: str, **settings):
         )
     spec = importlib.util.spec_from_file_location(f"tools.{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # whatever a user's file does wrong, it is told with its name
+        raise ValueError(f"{path} cannot be imported: {type(error).__name__}: {error}.") from error
     for value in vars(module).values():
         if isinstance(value, Tool):  # a function with @tool
             return value
@@ -39,7 +45,7 @@ def load(name: str, **settings):
         ):
             try:
                 return value(**settings)
-            except TypeError as error:
+            except Exception as error:
                 raise ValueError(
                     f"The tool {name} cannot be made with {settings or 'no settings'}: {error}."
                 ) from error

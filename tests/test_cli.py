@@ -66,7 +66,48 @@ def test_every_verb_shows_an_example(verb):
             ],
             "first-thought",
         ),
+        (
+            [
+                "collect",
+                "--problems",
+                "sums",
+                "--model",
+                "pocket-teacher",
+                "--method",
+                "cot",
+                "--prompt",
+                "nope",
+            ],
+            "No prompt named",
+        ),
+        (
+            [
+                "collect",
+                "--problems",
+                "sums",
+                "--model",
+                "pocket-teacher",
+                "--tools",
+                "wiki_search,wiki_search",
+            ],
+            "Two tools",
+        ),
+        (
+            ["collect", "--problems", "sums", "--model", "pocket-teacher", "--temperature", "-1"],
+            "temperature",
+        ),
+        (
+            ["collect", "--problems", "sums", "--model", "pocket-teacher", "--max-tokens", "0"],
+            "max_tokens",
+        ),
+        (["collect", "--problems", "sums,sums", "--model", "pocket-teacher"], "twice"),
+        (["evaluate", "--benchmark", "", "--model", "pocket-teacher"], "No benchmark"),
         (["evaluate", "--model", "pocket-teacher"], "--benchmark"),
+        (
+            ["train", "nope", "--student", "pocket-base", "--batch-size", "0"],
+            "batch_size starts at 1",
+        ),
+        (["train", "nope", "--student", "pocket-base", "--dropout", "5"], "dropout"),
         (["train", "nope", "--student", "pocket-base"], "No kept.jsonl"),
         (["train", "nope", "--student", "nope"], "No model 'nope'"),
         (["index", "nope"], "No corpus nope"),
@@ -87,6 +128,50 @@ def test_a_folder_that_is_not_there_is_said(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = run(*words)
     assert done.exit_code == 2 and "nope" in done.output and not list(tmp_path.iterdir())
+
+
+def test_a_path_that_cannot_be_is_told(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    done = run(
+        "collect",
+        "--problems",
+        "sums",
+        "--model",
+        "pocket-teacher",
+        "--out",
+        tmp_path / "file" / "r",
+    )
+    assert done.exit_code == 2 and len(done.output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "code", ["raise RuntimeError('no')", "def", "import nonesuch", "raise SystemExit(3)"]
+)
+def test_a_tool_file_that_breaks_is_told_with_its_name(tmp_path, code):
+    (tmp_path / "mine.py").write_text(code)
+    words = ["collect", "--problems", "sums", "--model", "pocket-teacher", "--out", tmp_path / "r"]
+    done = run(*words, "--tools", tmp_path / "mine.py")
+    assert (
+        done.exit_code == 2
+        and "mine.py cannot be imported" in done.output
+        and not (tmp_path / "r").exists()
+    )
+
+
+def test_an_evaluation_counts_what_was_asked_for(tmp_path):
+    words = [
+        "evaluate",
+        "--benchmark",
+        "sums",
+        "--model",
+        "pocket-teacher",
+        "--out",
+        tmp_path / "r",
+        "--json",
+    ]
+    for limit in (6, 4):
+        done = run(*words, "--limit", limit)
+        assert json.loads(done.output.splitlines()[-1])["results"][0]["n"] == limit
 
 
 def test_collect_filter_and_resume(tmp_path):

@@ -36,6 +36,11 @@ def test_a_published_file_is_read(tmp_path):
     assert (second.answers, second.kind) == (("a", "b"), "factual")
 
 
+def test_a_line_ends_where_json_lines_end(tmp_path):
+    file = written(tmp_path, json.dumps({**GOOD, "question": "a\u2028b\x85c"}, ensure_ascii=False))
+    assert next(read_problems(file)).question == "a\u2028b\x85c"
+
+
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
@@ -52,6 +57,10 @@ def test_a_published_file_is_read(tmp_path):
         ([{**GOOD, "question": ""}], "line 1: question"),
         ([{**GOOD, "quesiton": ""}], "line 1: quesiton"),
         ([{"id": "1", "question": "q", "answer": None}], "line 1: answers"),
+        ([{"id": "1", "question": "q", "answer": [["a"]]}], "line 1: answers"),
+        ([{"id": "1", "question": "q", "answer": float("nan")}], "line 1: answers"),
+        ([{**GOOD, "answers": ["\ud83d"]}], "line 1: answers"),
+        (["[" * 100000], "line 1 is not JSON"),
         ([GOOD, GOOD], "line 2: the id '1' stands twice"),
         (['{"metadata": {}, "examples": []}'], "holds no problem"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from agents import make_agent
 from distill.problems import Problem
-from distill.report import report, results
+from distill.report import print_table, report, results
 from distill.rollout import read_rollouts, run_rollouts
 
 from .scripted import ScriptedModel, step
@@ -57,3 +57,24 @@ def test_table_numbers_and_figure_are_written(folder, tmp_path):
     assert row["benchmark"] == "ones" and row["accuracy"] == 0.6
     assert (tmp_path / "report" / "report.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "report" / "report.svg").read_text()
+
+
+def test_names_are_no_markup_and_no_formula(tmp_path):
+    problem = Problem(id="1", question="q", answers=("1",), benchmark="[/bold] $x^{$", kind="math")
+    run_rollouts(
+        [problem],
+        lambda p: make_agent(ScriptedModel(step("So.", "final_answer(1)")), []),
+        tmp_path / "r",
+    )
+    print_table(report([tmp_path / "r", tmp_path / "r"], tmp_path / "report"))
+    assert len(json.loads((tmp_path / "report" / "results.json").read_text())) == 1
+
+
+def test_a_report_does_not_overwrite_a_run(folder, tmp_path):
+    (folder / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match="folder of a run"):
+        report([folder], folder)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "rollouts.jsonl").write_text("")
+    with pytest.raises(ValueError, match="no finished rollout"):
+        report([tmp_path / "empty"], tmp_path / "report")

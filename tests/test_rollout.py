@@ -52,6 +52,13 @@ def test_a_second_call_does_nothing_again(tmp_path):
     assert (tmp_path / FILE).read_bytes() == before
 
 
+def test_a_problem_that_has_changed_is_run_again(tmp_path):
+    run_rollouts(PROBLEMS, answering(1), tmp_path)
+    changed = [PROBLEMS[0].model_copy(update={"question": "Now what?"}), *PROBLEMS[1:]]
+    assert run_rollouts(changed, answering(1), tmp_path)["answered"] == 1
+    assert sorted((r.problem for r in read_rollouts(tmp_path)), key=lambda p: p.id) == changed
+
+
 def test_a_half_written_line_is_passed_over_and_made_again(tmp_path):
     run_rollouts(PROBLEMS, answering(1), tmp_path)
     whole = (tmp_path / FILE).read_bytes()
@@ -159,6 +166,16 @@ def test_a_folder_with_other_things_is_not_written_into(tmp_path):
     with pytest.raises(ValueError, match=r"no run\.json"), run_folder(tmp_path, "v", {}):
         pass
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_mistake_noticed_late_leaves_no_folder_but_loses_no_work(tmp_path):
+    with pytest.raises(ValueError), run_folder(tmp_path / "new", "v", {}):
+        raise ValueError("late")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(ValueError), run_folder(tmp_path / "run", "v", {}):
+        (tmp_path / "run" / FILE).write_text("work\n")
+        raise ValueError("late")
+    assert (tmp_path / "run" / FILE).read_text() == "work\n"
 
 
 def test_run_json_tells_how_it_was_made(tmp_path):

@@ -124,6 +124,27 @@ def test_an_endless_loop_that_catches_everything_is_stopped():
     assert "more than 0.3 seconds" in model.requests[1][-1]["content"]
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class A:\n    def __str__(self):\n        raise SystemExit\nfinal_answer(A())",
+        "class A:\n    def __str__(self):\n        raise ValueError\nfinal_answer(A())",
+        "class A:\n    def __str__(self):\n        while True:\n            pass\nA()",
+        "final_answer(10 ** 5000)",
+    ],
+)
+def test_a_result_that_cannot_be_shown_is_the_models_to_mend(code):
+    trajectory, _ = run(step("Bad.", code), ANSWER, executor=GuardedExecutor([], seconds=0.3))
+    assert [s.error for s in trajectory.steps] == ["execution", None]
+    assert trajectory.answer == "Oba"
+
+
+def test_half_a_surrogate_pair_is_stored_as_a_question_mark():
+    trajectory, _ = run(step("Odd \ud83d.", "final_answer(chr(0xd83d))"))
+    assert trajectory.answer == "?" and trajectory.stop == "answered"
+    assert Trajectory.model_validate_json(trajectory.model_dump_json()) == trajectory
+
+
 def test_the_temperature_reaches_the_model():
     _, model = run(ANSWER, temperature=0.4)
     assert model.settings[0]["temperature"] == 0.4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -50,6 +51,10 @@ def read_problems(path: str | Path) -> Iterator[Problem]:
         raise ValueError(f"No problems file {path}.")
     seen: set[str] = set()
     for place, row in _rows(path):
+        if place.startswith("example") and not str(row.get("answer", "-") or "").strip():
+            # The paper's own MATH files have some: nothing could be scored against it.
+            print(f"{path}, {place} has an empty answer and is left out.", file=sys.stderr)
+            continue
         try:
             problem = Problem.model_validate(_published(row) if "answer" in row else row)
         except ValidationError as error:

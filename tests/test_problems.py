@@ -24,16 +24,18 @@ def test_problems_survive_their_file(tmp_path):
     assert list(read_problems(tmp_path / "p.jsonl")) == problems
 
 
-def test_a_published_file_is_read(tmp_path):
+def test_a_published_file_is_read_and_an_example_without_answer_left_out_aloud(tmp_path, capsys):
     rows = [
         {"id": 7, "question": "q", "answer": 5.0, "dataset_name": "GSM-hard", "level": "x"},
         {"id": "8", "question": "r", "answer": ["a", "b"], "dataset_name": "hotpotqa/hotpot_qa"},
+        {"id": "9", "question": "s", "answer": ""},
     ]
     file = tmp_path / "set.json"
     file.write_text(json.dumps({"metadata": {}, "examples": rows}, indent=1))
     first, second = read_problems(file)
     assert (first.id, first.answers, first.kind, first.benchmark) == ("7", ("5.0",), "math", "set")
     assert (second.answers, second.kind) == (("a", "b"), "factual")
+    assert "example 2 has an empty answer" in capsys.readouterr().err
 
 
 def test_a_line_ends_where_json_lines_end(tmp_path):

@@ -24,6 +24,11 @@ class Problem(BaseModel):
     benchmark: str | None = None
     kind: Literal["math", "factual"] = "factual"
 
+    @field_validator("id", mode="before")
+    @classmethod
+    def _numbered(cls, value):
+        return str(value) if type(value) is int else value
+
     @field_validator("id", "question", "answers")
     @classmethod
     def _text(cls, value):

@@ -38,6 +38,10 @@ def test_a_published_file_is_read_and_an_example_without_answer_left_out_aloud(t
     assert "example 2 has an empty answer" in capsys.readouterr().err
 
 
+def test_a_number_is_an_id_too(tmp_path):
+    assert next(read_problems(written(tmp_path, {**GOOD, "id": 7}))).id == "7"
+
+
 def test_a_line_ends_where_json_lines_end(tmp_path):
     file = written(tmp_path, json.dumps({**GOOD, "question": "a\u2028b\x85c"}, ensure_ascii=False))
     assert next(read_problems(file)).question == "a\u2028b\x85c"

@@ -104,7 +104,7 @@ def _endpoint(name: str, settings: dict) -> Model:
     url, _, model = name.partition("#")
     try:
         parts = urlsplit(url)
-        port = parts.port
+        parts.port  # noqa: B018 - asking for it is what checks it
     except ValueError as error:
         raise ValueError(f"{name} is no address: {error}.") from None
     if not parts.hostname or not model:
@@ -115,7 +115,6 @@ def _endpoint(name: str, settings: dict) -> Model:
         raise ValueError(
             "Put the key in OPENAI_API_KEY, not in the address: addresses are written into run.json."
         )
-    del port
     return EndpointModel(model, api_base=url, **settings)
 
 

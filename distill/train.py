@@ -55,7 +55,7 @@ def train(
 ) -> dict:
     """Train on the `kept.jsonl` of the folders; write the student and `train.json` into `out`; return the latter.
 
-    Defaults are the paper's (facts: LoRA r=64, alpha=128 on all linear layers, 2e-4, 2 epochs, 8 a batch).
+    Defaults are the paper's (LoRA r=64, alpha=128 on all linear layers, 2e-4, 2 epochs, 8 a batch).
     warmup: steps, or below 1 the share of all steps. max_length: tokens; a longer sample is left out and
     counted, never cut. full: train all weights. Raises ValueError for a caller's mistake.
     """

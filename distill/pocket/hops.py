@@ -271,7 +271,7 @@ def parse(question: str) -> Hop | None:
         if match := pattern.fullmatch(question):
             x, relations = match["x"], [last]
             while nested := _NESTED.match(x):
-                relations.insert(0, _BY_LABEL[nested["label"]])
+                relations.insert(0, nested["relation"])
                 x = nested["x"]
             return Hop(x, tuple(relations))
     return None
@@ -373,10 +373,4 @@ _ENDS = {
     name: re.compile(re.escape(end).replace(r"\{x\}", "(?P<x>.+)"))
     for name, (_, _, end) in RELATIONS.items()
 }
-_NESTED = re.compile(r"the (?P<label>author|birthplace|teacher|founder) of (?P<x>.+)")
-_BY_LABEL = {
-    "author": "author",
-    "birthplace": "birthplace",
-    "teacher": "teacher",
-    "founder": "founder",
-}
+_NESTED = re.compile(r"the (?P<relation>author|birthplace|teacher|founder) of (?P<x>.+)")

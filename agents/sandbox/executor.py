@@ -1,0 +1,231 @@
+"""smolagents' executor interface over the sandbox: run code, or try several and keep the effects of one."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from smolagents import FinalAnswerTool, Tool
+from smolagents import local_python_executor as upstream
+from smolagents.local_python_executor import CodeOutput, LocalPythonExecutor, PythonExecutor
+
+from . import forkserver
+from .forkserver import SandboxError
+from .frames import BrokenChannelError
+from .limits import Limits
+from .session import Outcome, Session
+from .tier import require
+from .tools import Tools, standard_function
+from .values import NotDataError, encode
+
+LOST = (
+    "The Python process of this run was lost, and every variable, function and import with it; "
+    "start again from the beginning."
+)
+SETTINGS = ("MAX_OPERATIONS", "MAX_WHILE_ITERATIONS", "ALLOWED_DUNDER_METHODS")
+"""Of smolagents' interpreter: as they are set in the app, so they are inside."""
+
+
+class SandboxExecutor(PythonExecutor):
+    """The Python of one run, in a confined process; see the package's docstring.
+
+    additional_authorized_imports: modules beside smolagents' own list, "numpy" or "numpy.*" or "*".
+    logger: taken because smolagents hands executors one; not used.
+    interpreter: "ast", smolagents' own; "python" bypasses it, to test the layers below.
+    sealed: no file can be opened at all; None: if the imports allow. Else Python's own files can be read.
+    max_print_outputs_length, additional_functions, timeout_seconds: as in smolagents'
+        LocalPythonExecutor; they overrule `limits`.
+    Raises SandboxError, naming the ways out, where the machine cannot confine code.
+    """
+
+    def __init__(
+        self,
+        additional_authorized_imports: Iterable[str] = (),
+        logger: Any = None,
+        *,
+        interpreter: Literal["ast", "python"] = "ast",
+        sealed: bool | None = None,
+        limits: Limits = Limits(),
+        max_print_outputs_length: int | None = None,
+        additional_functions: dict[str, Callable] | None = None,
+        timeout_seconds: float | None = None,
+    ):
+        if interpreter not in ("ast", "python"):
+            raise ValueError(f'interpreter is "ast" or "python", not {interpreter!r}.')
+        imports = list(additional_authorized_imports)
+        # For its check that they are installed, and for its list.
+        self.authorized_imports = sorted(LocalPythonExecutor(imports).authorized_imports)
+        self.interpreter = interpreter
+        self.limits = replace(
+            limits,
+            output_chars=max_print_outputs_length or limits.output_chars,
+            seconds=timeout_seconds or limits.seconds,
+        )
+        self.sealed = require(imports, sealed)
+        self._server = forkserver.server_for(imports)
+        self._imports = imports
+        self.additional_functions = additional_functions or {}
+        self.tools: dict[str, Callable] = {}
+        self.state: dict[str, Any] = {"__name__": "__main__"}
+        """What smolagents looks for in it: what was printed last, under "_print_outputs"."""
+        self.last: Outcome | None = None
+        """How the newest action that counts went."""
+        self._variables: dict[str, Any] = {}
+        self._session: Session | None = None
+        self._new = True
+        """Tools or variables have come that the sandbox does not have yet."""
+
+    def send_tools(self, tools: dict[str, Tool]) -> None:
+        self.tools = dict(tools)
+        self._new = True
+
+    def send_variables(self, variables: dict[str, Any]) -> None:
+        """Raises ValueError for one that is no plain data."""
+        for name, value in variables.items():
+            try:
+                self._variables[name] = encode(value)
+            except NotDataError as error:
+                raise ValueError(
+                    f"Sandboxed code cannot be given the variable {name!r}: it is or holds {error}; "
+                    "pass text, numbers, lists and dicts."
+                ) from None
+        self.state |= variables
+        self._new = True
+
+    def __call__(self, code: str) -> CodeOutput:
+        """Run the code; raises InterpreterError with what the model is to read."""
+        outcome = self._try([code], effects=True)[0]
+        self._keep(outcome)
+        return outcome.result()
+
+    def trials(self, codes: Sequence[str]) -> list[Outcome]:
+        """How each would go, run side by side, each in its own fork of the state; nothing is kept.
+
+        A tool is called once for calls that are alike. One that is marked `side_effects` is not called:
+        the candidate waits before it, and runs on if it is adopted. The outcomes hold until the next call.
+        """
+        return self._try(list(codes), effects=False)
+
+    def adopt(self, outcome: Outcome) -> Outcome:
+        """Make one of the newest trials' outcomes the state, without running it again.
+
+        Returns it; if it was waiting before an effect, how it went on. Raises ValueError for an outcome
+        that is not, or no longer, there.
+        """
+        candidate = outcome._candidate
+        if candidate is None and outcome.limit is not None:
+            self._keep(outcome)  # it was stopped: the state stays what it was
+            return outcome
+        if self._session is None or candidate not in self._session.candidates:
+            raise ValueError("This outcome is not of the newest trials, or was adopted already.")
+        if outcome.effect is not None:
+            once = Tools(self._callables(), once=False)
+            with admitted(1, self.limits):
+                self._session.run([candidate], once, effects=True)
+            outcome = candidate.outcome
+        self._keep(outcome)
+        return outcome
+
+    def cleanup(self) -> None:
+        """End the run's processes. The executor can be used again, with a fresh state."""
+        session, self._session, self._new = self._session, None, True
+        if session is not None:
+            session.close()
+
+    def __del__(self):
+        with contextlib.suppress(Exception):
+            self.cleanup()
+
+    def _try(self, codes: list[str], *, effects: bool) -> list[Outcome]:
+        if not codes:
+            return []
+        codes = [code.encode("utf-8", "replace").decode() for code in codes]
+        try:
+            session = self._ready()
+            with admitted(len(codes), self.limits):
+                session.fork(codes)
+                candidates = list(session.candidates)
+                session.run(candidates, Tools(self._callables(), once=len(codes) > 1), effects)
+        except (BrokenChannelError, SandboxError):
+            # A process that should be waiting for us is not: killed from outside, or broken by the code.
+            self.cleanup()
+            self._ready()  # a new one, or the system's fault
+            return [Outcome(code, error=LOST, limit="process") for code in codes]
+        return [candidate.outcome for candidate in candidates]
+
+    def _keep(self, outcome: Outcome) -> None:
+        session = self._session
+        if outcome._candidate is not None:
+            session.adopt(outcome._candidate)
+        elif session is not None:
+            session.discard()
+        self.last = outcome
+        self.state["_print_outputs"] = outcome.logs
+
+    def _ready(self) -> Session:
+        """The session, with what was sent to it; a fresh one if there is none."""
+        if self._session is None:
+            self._server = forkserver.server_for(self._imports)
+            settings = {
+                "seconds": self.limits.seconds,
+                "memory_mb": self.limits.memory_mb,
+                "sealed": self.sealed,
+                "landlock": self._server.layers["landlock"] > 0,
+            }
+            self._session, self._new = Session(self._server, settings, self.limits), True
+        if self._new:
+            self._session.set_up(self._setup())
+            self._new = False
+        return self._session
+
+    def _callables(self) -> dict[str, Callable]:
+        return {**self.tools, **self.additional_functions}
+
+    def _setup(self) -> dict:
+        given = self._callables()
+        plain = type(self.tools.get("final_answer")) is FinalAnswerTool
+        inside = {n: known for n, tool in given.items() if (known := standard_function(tool))}
+        return {
+            "interpreter": self.interpreter,
+            "imports": self.authorized_imports,
+            "output_chars": self.limits.output_chars,
+            "settings": {name: getattr(upstream, name) for name in SETTINGS},
+            "tools": [n for n in given if n not in inside and not (plain and n == "final_answer")],
+            "inside": inside,
+            "functions": list(self.additional_functions),
+            "plain_final_answer": plain,
+            "variables": self._variables,
+        }
+
+
+class admitted:
+    """Lets as many candidates run at once as there is memory for, should one in four take all it may."""
+
+    _room = threading.Condition()
+    _taken = 0  # megabytes
+
+    def __init__(self, candidates: int, limits: Limits):
+        self.memory = candidates * limits.memory_mb
+
+    def __enter__(self):
+        with self._room:
+            # One that is larger than all there is runs alone.
+            self._room.wait_for(
+                lambda: not admitted._taken or admitted._taken + self.memory <= 4 * memory()
+            )
+            admitted._taken += self.memory
+
+    def __exit__(self, *_):
+        with self._room:
+            admitted._taken -= self.memory
+            self._room.notify_all()
+
+
+def memory() -> int:
+    """Three quarters of this machine's, in megabytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4 // 2**20

@@ -1,0 +1,35 @@
+"""What a run may use. A limit that is reached is told to the model as an observation, and counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+Limit = Literal["seconds", "memory", "output", "calls", "process", "run_seconds", "run_tokens"]
+"""Which limit was reached; "process": the code ended or broke the process it ran in."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Per action: an action is the code of one step, or one of its candidates."""
+
+    seconds: float = 20.0
+    """Wall clock of an action, the tools it calls included."""
+    memory_mb: int = 512
+    """Memory that an action may take beyond what the interpreter itself needs."""
+    output_chars: int = 4000
+    """Characters of printed output kept; smolagents' own limit is 50,000, a small context's end."""
+    calls: int = 50
+    """Tool calls of an action."""
+    run_calls: int = 500
+    """Tool calls of a whole run."""
+    run_seconds: float | None = None
+    """Wall clock of a whole run; then the model is asked for its answer, and the run ends."""
+    run_tokens: int | None = None
+    """Tokens read and written in a whole run; then as with `run_seconds`."""
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and not value > 0:
+                raise ValueError(f"The limit {field.name} must be more than 0, not {value}.")

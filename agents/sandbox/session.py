@@ -1,0 +1,308 @@
+"""One run in the sandbox: the process that holds its Python state, and its forks while they are tried.
+
+Every frame that comes back may be forged by the code that ran. It is read as such: capped before it is
+parsed, exact types demanded, the sender's process known from the kernel and not from what it says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from smolagents.local_python_executor import CodeOutput, ExecutionTimeoutError, InterpreterError
+
+from .forkserver import ForkServer, SandboxError
+from .frames import BrokenChannelError, Channel
+from .limits import Limit, Limits
+from .tools import Tools
+from .values import decode
+
+CAP = 1 << 20
+"""Bytes of the largest frame taken from sandboxed code."""
+HELLO_SECONDS = 5.0
+CREDENTIALS = struct.Struct("3i")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the code of one candidate went; `SandboxExecutor.adopt` makes its effects the run's state."""
+
+    code: str
+    output: Any = None
+    """The value of the last line, or the final answer; its text where it is no plain data."""
+    logs: str = ""
+    is_final_answer: bool = False
+    error: str | None = None
+    """As smolagents words it, to be read by the model."""
+    limit: Limit | None = None
+    """The limit that was reached; but for "calls", "memory" and "output" its effects are undone."""
+    calls: int = 0
+    """Tool calls it made."""
+    seconds: float = 0.0
+    effect: tuple[str, list, dict] | None = None
+    """The call of a tool with side effects before which it waits: name and arguments."""
+    _candidate: Candidate | None = field(default=None, repr=False, compare=False)
+
+    def result(self) -> CodeOutput:
+        """What smolagents' executors return or raise."""
+        if self.error is not None:
+            timed_out = self.limit == "seconds"
+            raise (ExecutionTimeoutError if timed_out else InterpreterError)(self.error)
+        return CodeOutput(output=self.output, logs=self.logs, is_final_answer=self.is_final_answer)
+
+
+class Process:
+    """A sandboxed process at the other end of a socket."""
+
+    def __init__(self, sock: socket.socket):
+        self.channel = Channel(sock, CAP)
+        self._pid: int | None = None
+        self._handle: int | None = None
+
+    @classmethod
+    def pair(cls) -> tuple[Self, socket.socket]:
+        """Ours, and the end to hand over."""
+        ours, theirs = socket.socketpair()
+        ours.settimeout(HELLO_SECONDS)
+        # Before it can speak, so that its first word comes with its number.
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        return cls(ours), theirs
+
+    def greet(self) -> None:
+        """Wait until it is there, and know it by a handle that no later process of the same number has."""
+        try:
+            data, extra, _, _ = self.channel.sock.recvmsg(
+                1 << 10, socket.CMSG_SPACE(CREDENTIALS.size)
+            )
+        except OSError as error:
+            raise BrokenChannelError(f"did not start: {error}") from None
+        finally:
+            self.channel.sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+        for level, kind, content in extra:  # as the kernel says, not as the message says
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+                self._pid = CREDENTIALS.unpack(content[: CREDENTIALS.size])[0]
+        if not data or not self._pid:
+            raise BrokenChannelError("did not start")
+        with contextlib.suppress(OSError):
+            self._handle = os.pidfd_open(self._pid)
+
+    def kill(self) -> None:
+        with contextlib.suppress(OSError):
+            if self._handle is not None:
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+            elif self._pid:
+                os.kill(self._pid, signal.SIGKILL)
+        self.close()
+
+    def close(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+        self._pid = None
+        self.channel.close()
+
+
+class Candidate(Process):
+    """A fork of the state that runs one action."""
+
+    code: str
+    started: float = 0.0
+    calls = 0
+    limit: Limit | None = None
+    outcome: Outcome | None = None
+
+
+class Session:
+    """Not for several threads at once: an agent makes one step after the other."""
+
+    def __init__(self, server: ForkServer, settings: dict, limits: Limits):
+        self.server, self.limits = server, limits
+        self.candidates: list[Candidate] = []
+        self.total_calls = 0
+        self.holder, theirs = Process.pair()
+        try:
+            self.group = server.spawn(theirs.fileno(), settings)
+        finally:
+            theirs.close()
+        try:
+            self.holder.greet()
+        except BrokenChannelError as error:
+            self.close()
+            raise SandboxError(f"A sandboxed process {error}.") from None
+
+    def set_up(self, setup: dict) -> None:
+        """Tools, variables and settings, which the state has from now on."""
+        self.holder.channel.send({"op": "setup", **setup})
+
+    def fork(self, codes: list[str]) -> None:
+        """One candidate per code, waiting to be told to run it."""
+        self.discard()
+        self.server.grant(self.group, len(codes))
+        for code in codes:
+            candidate, theirs = Candidate.pair()
+            candidate.code = code
+            self.candidates.append(candidate)
+            with theirs:
+                self.holder.channel.send({"op": "fork"}, theirs.fileno())
+        for candidate in self.candidates:
+            candidate.greet()
+
+    def run(self, candidates: list[Candidate], tools: Tools, effects: bool) -> None:
+        """Run them side by side, each to its end or its limits, serving the tools they call."""
+        now = time.monotonic()
+        spent = max((c.outcome.seconds for c in candidates if c.outcome), default=0.0)
+        with selectors.DefaultSelector() as selector:
+            for candidate in candidates:
+                candidate.channel.sock.settimeout(self.limits.seconds + 1)
+                selector.register(candidate.channel.sock, selectors.EVENT_READ, candidate)
+                if candidate.started:  # it waited before an effect
+                    self._serve(candidate, tools, candidate.outcome.effect, effects)
+                    candidate.outcome = None
+                    continue
+                candidate.started = now
+                try:
+                    candidate.channel.send({"op": "run", "code": candidate.code})
+                except (BrokenChannelError, ValueError) as error:
+                    self._end(candidate, selector, error=f"The code cannot be run: {error}.")
+            deadline = now + self.limits.seconds - spent
+            while selector.get_map():
+                left = deadline - time.monotonic()
+                ready = selector.select(max(0.0, left))
+                for key, _ in ready:
+                    self._hear(key.data, selector, tools, effects)
+                if not ready and left <= 0:
+                    for key in list(selector.get_map().values()):
+                        self._end(
+                            key.data,
+                            selector,
+                            error="Code execution exceeded the maximum execution time of "
+                            f"{self.limits.seconds:g} seconds; it was stopped and its effects undone.",
+                            limit="seconds",
+                        )
+        self.total_calls += sum(candidate.calls for candidate in candidates)
+
+    def adopt(self, candidate: Candidate) -> None:
+        """Its process is the state from now on; every other one ends."""
+        self.candidates.remove(candidate)
+        self.discard()
+        self.holder.kill()
+        self.holder = candidate
+
+    def discard(self) -> None:
+        """End all candidates; the state stays what it was."""
+        while self.candidates:
+            self.candidates.pop().kill()
+
+    def close(self) -> None:
+        self.discard()
+        self.holder.kill()
+        self.server.end(self.group)
+
+    def _hear(self, candidate: Candidate, selector, tools: Tools, effects: bool) -> None:
+        """Whatever it has sent: calls of tools, and its result."""
+        try:
+            candidate.channel.read()
+            while candidate.outcome is None and (message := candidate.channel.next()) is not None:
+                match message.get("op"):
+                    case "call":
+                        self._called(candidate, message, tools, effects)
+                    case "done":
+                        candidate.outcome = self._outcome(candidate, message)
+                    case _:
+                        raise BrokenChannelError("sent an unknown message")
+        except BrokenChannelError as error:
+            self._end(
+                candidate,
+                selector,
+                error=f"The code's process {error}; its effects are undone. "
+                "It may have used too much memory, or have ended itself.",
+                limit="process",
+            )
+        else:
+            if candidate.outcome is not None:
+                selector.unregister(candidate.channel.sock)
+
+    def _called(self, candidate: Candidate, message: dict, tools: Tools, effects: bool) -> None:
+        name, args, kwargs = message.get("name"), message.get("args"), message.get("kwargs")
+        try:
+            args, kwargs = decode(args), decode(kwargs)
+            if not isinstance(name, str) or not isinstance(args, tuple):
+                raise ValueError("no call")
+            if not isinstance(kwargs, dict) or not all(isinstance(k, str) for k in kwargs):
+                raise ValueError("no call")
+        except (ValueError, RecursionError):
+            raise BrokenChannelError("sent a malformed call") from None
+        candidate.calls += 1
+        call = (name, args, kwargs)
+        if not effects and tools.has_effects(name):
+            seconds = time.monotonic() - candidate.started
+            candidate.outcome = Outcome(
+                candidate.code, calls=candidate.calls, seconds=seconds, effect=call,
+                _candidate=candidate,
+            )  # fmt: skip
+            return
+        self._serve(candidate, tools, call, effects)
+
+    def _serve(self, candidate: Candidate, tools: Tools, call: tuple, effects: bool) -> None:
+        over = None
+        if candidate.calls > self.limits.calls:
+            candidate.limit = "calls"
+            over = f"The limit of {self.limits.calls} tool calls in one action is reached."
+        elif self.total_calls + candidate.calls > self.limits.run_calls:
+            candidate.limit = "calls"
+            over = f"The limit of {self.limits.run_calls} tool calls in one run is reached."
+        # In a thread, so that neither a slow tool nor a candidate that does not listen keeps the others
+        # waiting. It cannot be stopped: past the limit, its result finds no one.
+        threading.Thread(
+            target=tools.answer, args=(candidate.channel, call, over), daemon=True
+        ).start()
+
+    def _outcome(self, candidate: Candidate, message: dict) -> Outcome:
+        """The result as it came, if it is one."""
+        logs, error = message.get("logs"), message.get("error")
+        final = message.get("final", False)
+        valid = isinstance(logs, str) and isinstance(final, bool)
+        if not valid or not isinstance(error, str | None):
+            raise BrokenChannelError("sent a malformed result")
+        try:
+            output = decode(message["text"] if "text" in message else message.get("output"))
+            logs, error = decode(logs), decode(error)
+        except (ValueError, RecursionError):
+            raise BrokenChannelError("sent a malformed result") from None
+        limit = candidate.limit
+        if error is not None and "due to: MemoryError" in error:
+            limit = "memory"
+        elif len(logs) > self.limits.output_chars:  # smolagents cuts them and says so
+            limit = "output"
+        return Outcome(
+            code=candidate.code,
+            output=output,
+            logs=logs[: self.limits.output_chars + 200],
+            is_final_answer=final,
+            error=error,
+            limit=limit,
+            calls=candidate.calls,
+            seconds=time.monotonic() - candidate.started,
+            _candidate=candidate,
+        )
+
+    def _end(self, candidate: Candidate, selector, *, error: str, limit: Limit = "process") -> None:
+        """Its process is killed; the state it started from remains."""
+        selector.unregister(candidate.channel.sock)
+        candidate.kill()
+        self.candidates.remove(candidate)
+        candidate.outcome = Outcome(
+            code=candidate.code,
+            error=error,
+            limit=limit,
+            calls=candidate.calls,
+            seconds=time.monotonic() - candidate.started,
+        )

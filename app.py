@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import tools
 from agents import Trajectory, load_model, make_agent, stream
+from agents.sandbox import SandboxError
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
@@ -39,7 +40,7 @@ class Card:
 WAITING = Card("", "Thinking")
 
 
-def respond(message: str, history: list, *, model, toolbox) -> Iterator[list[Card]]:
+def respond(message: str, history: list, *, model, toolbox, **settings) -> Iterator[list[Card]]:
     """The cards of one question so far, after every step; the last also holds the answer."""
     message = message.strip()
     if not message or len(message) > LONGEST:
@@ -47,7 +48,7 @@ def respond(message: str, history: list, *, model, toolbox) -> Iterator[list[Car
         return
     yield [WAITING]
     cards: list[Card] = []
-    for event in stream(make_agent(model, toolbox), message):
+    for event in stream(make_agent(model, toolbox, **settings), message):
         if isinstance(event, Trajectory):
             cards.append(Card(closing(event)))
             yield cards
@@ -92,8 +93,8 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+!|<>~$-])", r"\\\1", text)
 
 
-def build(model, toolbox, name: str):
-    """The page, as Gradio Blocks."""
+def build(model, toolbox, name: str, **settings):
+    """The page, as Gradio Blocks; settings are those of `make_agent`."""
     import gradio as gr
 
     def show(card: Card):
@@ -103,7 +104,7 @@ def build(model, toolbox, name: str):
         return gr.ChatMessage(content=card.text, metadata=metadata)
 
     def chat(message: str, history: list) -> Iterator[list]:
-        for cards in respond(message, history, model=model, toolbox=toolbox):
+        for cards in respond(message, history, model=model, toolbox=toolbox, **settings):
             yield [show(card) for card in cards]
 
     return gr.ChatInterface(
@@ -137,14 +138,24 @@ def main() -> None:
     parser.add_argument(
         "--index", help="index folder for wiki_search; the pocket encyclopedia if not given"
     )
+    parser.add_argument(
+        "--samples", type=int, default=1, help="candidates per step; the majority's is kept"
+    )
+    parser.add_argument(
+        "--unsafe-local",
+        action="store_true",
+        help="run model-written code unconfined, where there is no sandbox",
+    )
     parser.add_argument("--port", type=int, default=7860)
     options = parser.parse_args()
+    settings = {"samples": options.samples, "unsafe_local": options.unsafe_local}
     try:
         toolbox = load_toolbox(options.tools, options.index)
         model = load_model(options.model)
-    except ValueError as error:
+        make_agent(model, toolbox, **settings)  # told now what is wrong with it
+    except (ValueError, SandboxError) as error:
         parser.exit(2, f"Error: {error}\n")
-    page = build(model, toolbox, options.model)
+    page = build(model, toolbox, options.model, **settings)
     page.launch(
         server_name=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
         server_port=options.port,

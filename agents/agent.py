@@ -1,33 +1,52 @@
 """Make the agent: smolagents' CodeAgent, so that what it is shown next is exactly what it wrote.
 
-Two things differ from the stock class. smolagents repeats every action to the model as a "Calling
+Three things differ from the stock class. smolagents repeats every action to the model as a "Calling
 tools: […]" line merged into the model's own turn; here that line is left out, so a student is never
-trained to write it. And running out of steps is no answer: the stock class asks the model once more with
-another prompt and returns whatever it says.
+trained to write it. Running out of steps is no answer: the stock class asks the model once more with
+another prompt and returns whatever it says. And a run may have a limit of time and of tokens.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from smolagents import CodeAgent, Model, Tool
-from smolagents.agents import EMPTY_PROMPT_TEMPLATES
+from smolagents.agents import (
+    EMPTY_PROMPT_TEMPLATES,
+    ActionOutput,
+    AgentExecutionError,
+    AgentGenerationError,
+)
+from smolagents.memory import ActionStep
 from smolagents.models import ChatMessage, MessageRole
 from smolagents.monitoring import AgentLogger, LogLevel
 
-from .executor import GuardedExecutor
+from .executor import UnconfinedExecutor
 from .models import WithSettings
+from .sandbox import Limits, SandboxError, SandboxExecutor
 
 PROMPTS = Path(__file__).parent / "prompts"
-MAX_OBSERVATION = 4000
-"""Characters of printed output kept per step; smolagents' own limit is 50,000, a small context's end."""
+LIMITS = Limits(output_chars=4000)
+"""As the sandbox's, but for printed output: 50,000 characters would be a small context's end."""
+IMPORTS = ("numpy.*", "sympy.*")
+"""What code may import beside the modules that smolagents always allows."""
+SAMPLING_TEMPERATURE = 0.4
+"""Of self-consistent generation, as in the paper; greedy candidates would all be the same."""
 
 
 class DistillAgent(CodeAgent):
     """A CodeAgent whose history holds the model's own words; see the module's docstring."""
+
+    def __init__(self, *args, limits: Limits = LIMITS, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.limits = limits
+        self._started: float | None = None
+        self._tokens = 0
+        self._told = False
 
     def write_memory_to_messages(self, summary_mode: bool = False) -> list[ChatMessage]:
         messages = super().write_memory_to_messages(summary_mode)
@@ -37,36 +56,101 @@ class DistillAgent(CodeAgent):
         """Called when the steps are used up. There is no answer then, and no further request."""
         return ChatMessage(role=MessageRole.ASSISTANT, content=None)
 
+    def _step_stream(self, memory_step: ActionStep) -> Iterator:
+        if self._started is None:
+            self._started = time.monotonic()
+        final = False
+        try:
+            for event in self._act(memory_step):
+                final = isinstance(event, ActionOutput) and event.is_final_answer
+                yield event
+        except AgentExecutionError as error:
+            # smolagents shows the model whatever an executor raises; that there is none is not its fault.
+            if isinstance(error.__context__, SandboxError):
+                raise AgentGenerationError(str(error.__context__), self.logger) from error
+            raise
+        finally:
+            self._keep_limits(memory_step, final)
+
+    def _act(self, memory_step: ActionStep) -> Iterator:
+        """One step: think, act, observe."""
+        return super()._step_stream(memory_step)
+
+    def _keep_limits(self, step: ActionStep, final: bool) -> None:
+        """Note the limit that the step reached; past one of the run's, have the next step be the last."""
+        outcome = getattr(self.python_executor, "last", None) if step.code_action else None
+        step.limit = outcome.limit if outcome else None
+        if step.token_usage:
+            self._tokens += step.token_usage.total_tokens
+        limits, past = self.limits, None
+        if limits.run_tokens and self._tokens >= limits.run_tokens:
+            past, what = "run_tokens", f"{limits.run_tokens:,} tokens"
+        elif limits.run_seconds and time.monotonic() - self._started >= limits.run_seconds:
+            past, what = "run_seconds", f"{limits.run_seconds:g} seconds"
+        if past and not final and not self._told:
+            self._told = True
+            step.limit = past
+            told = f"This run's limit of {what} is reached; give your final answer in the next step, the last."
+            step.observations = f"{step.observations or ''}\n{told}".strip()
+            self.step_number = max(self.step_number, self.max_steps - 1)
+
 
 def make_agent(
     model: Model,
     tools: Sequence[Tool],
     *,
+    samples: int = 1,
     temperature: float | None = None,
     max_steps: int = 5,
     executor=None,
     prompt: str | None = None,
+    imports: Sequence[str] = IMPORTS,
+    limits: Limits = LIMITS,
+    sequential: bool = False,
+    same_answer: Callable[[str, str], bool] | None = None,
+    unsafe_local: bool = False,
 ) -> CodeAgent:
     """An agent for one question: build it, ask it, throw it away. Model and tools may be shared.
 
-    `prompt` names a file of `agents/prompts` ("student", the default, or "teacher") or is a path to
-    another; it is a Jinja template that sees `tools` and the code tags, as smolagents' own.
-    `temperature` None means greedy.
+    samples: candidates per step, of which the one that most agree with is kept (agents/student.py).
+    temperature: None means greedy, and 0.4 where several candidates are sampled.
+    executor: any of smolagents' executors instead of the sandbox.
+    unsafe_local: run code in this process, unconfined; it can do whatever you can.
+    prompt: names a file of `agents/prompts` ("student", the default, or "teacher") or is a path to
+        another; it is a Jinja template that sees `tools` and the code tags, as smolagents' own.
+    imports: modules that code may import; not used with an executor of your own, nor are the limits of
+        an action.
+    sequential: sample no more candidates once the vote is decided: fewer tokens, more requests.
+    same_answer: whether two final answers count as one in the vote; same words or number if not given.
+    Raises SandboxError, which names the ways out, where the machine cannot confine code.
     """
+    if samples < 1:
+        raise ValueError(f"samples starts at 1, not {samples}.")
+    if temperature is None and samples > 1:
+        temperature = SAMPLING_TEMPERATURE
     if temperature is not None:
         model = WithSettings(model, temperature=temperature)
-    return DistillAgent(
-        tools=list(tools),
-        model=model,
-        prompt_templates={
+    if executor is None:
+        executor = (UnconfinedExecutor if unsafe_local else SandboxExecutor)(imports, limits=limits)
+    settings = {
+        "tools": list(tools),
+        "model": model,
+        "prompt_templates": {
             **EMPTY_PROMPT_TEMPLATES,
             "system_prompt": read_prompt(prompt or "student"),
         },
-        max_steps=max_steps,
-        executor=executor or GuardedExecutor([], max_print_outputs_length=MAX_OBSERVATION),
+        "additional_authorized_imports": list(imports),
+        "max_steps": max_steps,
+        "executor": executor,
+        "limits": limits,
         # Quiet at any level: smolagents prints live panels to the terminal by default.
-        logger=AgentLogger(level=LogLevel.OFF, console=Console(file=io.StringIO())),
-    )
+        "logger": AgentLogger(level=LogLevel.OFF, console=Console(file=io.StringIO())),
+    }
+    if samples == 1:
+        return DistillAgent(**settings)
+    from .student import StudentAgent
+
+    return StudentAgent(**settings, samples=samples, sequential=sequential, same_answer=same_answer)
 
 
 def read_prompt(name: str) -> str:

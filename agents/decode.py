@@ -1,8 +1,9 @@
 """Write several replies at once, with a plain transformers model.
 
-Three things make it faster than `generate` for agents. A run's prompt only grows, so the keys and values
-of what was read before are kept and only the new part is read. They lie in buffers with room to grow;
-transformers' own cache copies all of them for every token. And a row that is done leaves the batch.
+Four things make it faster than `generate` for agents. A run's prompt only grows, so the keys and values
+of what was read before are kept and only the new part is read. Several samples of one prompt read it once.
+Keys and values lie in buffers with room to grow; transformers' own cache copies all of them for every
+token. And a row that is done leaves the batch.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Decoder:
     @torch.inference_mode()
     def decode(self, rows: list[Row]) -> None:
         """Write every row to its end."""
-        logits, cache, mask = self._read(rows)
+        logits, cache, mask = self._read_once(rows)
         active = list(range(len(rows)))  # the batch's rows, by their place in `rows`
         generators = {
             i: torch.Generator().manual_seed(r.seed)
@@ -104,6 +105,19 @@ class Decoder:
             logits = self._forward(
                 torch.tensor(tokens, device=mask.device).unsqueeze(1), mask, positions, cache
             )
+
+    def _read_once(self, rows: list[Row]):
+        """As `_read`; a prompt that several rows have is read for one of them, and what was read is copied."""
+        place: dict[tuple[int, ...], int] = {}
+        for row in rows:
+            place.setdefault(tuple(row.ids), len(place))
+        if len(place) == len(rows):
+            return self._read(rows)
+        at = [place[tuple(row.ids)] for row in rows]
+        logits, cache, mask = self._read([rows[at.index(unique)] for unique in range(len(place))])
+        copies = torch.tensor(at, device=mask.device)
+        cache.batch_select_indices(copies)
+        return logits[copies], cache, mask[copies]
 
     def _read(self, rows: list[Row]):
         """Read the prompts, from where the last step of their run ended; logits, cache and mask of all rows."""

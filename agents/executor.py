@@ -1,9 +1,9 @@
-"""Run the model's code in smolagents' restricted interpreter, with a deadline that is kept.
+"""Run the model's code in this process, in smolagents' restricted interpreter: only where it was asked for.
 
-Not a security boundary: smolagents' maintainers say so of their interpreter, and this adds none. It keeps
-a run alive: a loop without end stops at the deadline (the stock timeout waits for the code to finish),
-and `raise SystemExit` is the model's error, not the end of the program. One long call into C still
-runs to its end.
+For machines that have no sandbox (`--unsafe-local`), and no security boundary: smolagents' maintainers
+say so of their interpreter, and this adds none. It keeps a run alive: a loop without end stops at the
+deadline (the stock timeout waits for the code to finish), and `raise SystemExit` is the model's error,
+not the end of the program. One long call into C still runs to its end.
 """
 
 from __future__ import annotations
@@ -12,17 +12,21 @@ import time
 
 from smolagents.local_python_executor import CodeOutput, InterpreterError, LocalPythonExecutor
 
+from .sandbox.limits import Limits
 
-class GuardedExecutor(LocalPythonExecutor):
-    """`LocalPythonExecutor` with a wall-clock limit in seconds per action."""
 
-    def __init__(
-        self, additional_authorized_imports, logger=None, *, seconds: float = 20.0, **kwargs
-    ):
-        super().__init__(additional_authorized_imports, **{**kwargs, "timeout_seconds": None})
+class UnconfinedExecutor(LocalPythonExecutor):
+    """`LocalPythonExecutor` that keeps two of the limits: seconds per action, and printed output."""
+
+    def __init__(self, additional_authorized_imports, logger=None, *, limits: Limits = Limits()):
+        super().__init__(
+            list(additional_authorized_imports),
+            max_print_outputs_length=limits.output_chars,
+            timeout_seconds=None,
+        )
         # A set upstream: its order, and so the text of import errors, would differ from process to process.
         self.authorized_imports = sorted(self.authorized_imports)
-        self.seconds = seconds
+        self.seconds = limits.seconds
         self.state = _State(self.state)
 
     def __call__(self, code_action: str) -> CodeOutput:

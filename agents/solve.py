@@ -78,7 +78,7 @@ def record(agent: CodeAgent, question: str, final, error: str | None, seconds: f
         usage=Usage(
             input_tokens=sum(u.input_tokens for u in usages),
             output_tokens=sum(u.output_tokens for u in usages),
-            requests=len(written),
+            requests=sum(getattr(step, "requests", 1) for step in written),
         ),
         seconds=round(seconds, 3),
     )
@@ -105,6 +105,8 @@ def transcript(
                 finish_reason=finish_reason(raw),
                 error=error_kind(action.error),
                 seconds=round(action.timing.duration or 0.0, 3),
+                limit=getattr(action, "limit", None),
+                votes=getattr(action, "votes", None),
             )
         )
     if not written:  # the first request failed: all that is known is what would have been sent

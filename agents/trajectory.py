@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from .sandbox.limits import Limit
+
 Stop = Literal["answered", "max_steps", "failed"]
 ErrorKind = Literal["parsing", "execution", "other"]
 
@@ -42,8 +44,13 @@ class Votes(Record):
     sampled: int
     parsed: int
     executed: int
+    """Ran without an error."""
     votes: int
+    """For the winner; 0 if none ran."""
     distinct: int
+    """Different outcomes of those that ran."""
+    agreement: float = 0.0
+    """The winner's share of all sampled, 0 to 1: how sure the model is of this step."""
 
 
 class Step(Record):
@@ -56,6 +63,8 @@ class Step(Record):
     error: ErrorKind | None = None
     """The model's fault: its code did not parse, or raised."""
     seconds: float = 0.0
+    limit: Limit | None = None
+    """The limit that the step reached, of its action or of the run."""
     votes: Votes | None = None
 
 

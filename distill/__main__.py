@@ -37,6 +37,13 @@ def verb(name: str, example: str):
             except ValueError as error:
                 print(f"Error: {error}", file=sys.stderr)
                 raise typer.Exit(2) from None
+            except RuntimeError as error:
+                from agents.sandbox import SandboxError
+
+                if not isinstance(error, SandboxError):
+                    raise
+                print(f"Error: {error}", file=sys.stderr)
+                raise typer.Exit(1) from None
             except OSError as error:
                 # A path that cannot be is the caller's mistake; a full or broken disk is not.
                 where = f" {error.filename}" if error.filename else ""
@@ -75,13 +82,37 @@ Method = Annotated[
     str, typer.Option(help="agent, cot (chain of thought) or cot_rag (with passages).")
 ]
 Attempts = Annotated[int, typer.Option(help="Rollouts per problem.")]
-Temperature = Annotated[float | None, typer.Option(help="Of sampling; greedy if not given.")]
+Samples = Annotated[int, typer.Option(help="Candidates per step; the one most agree with is kept.")]
+Sequential = Annotated[
+    bool,
+    typer.Option("--sequential", help="Sample no more candidates once the vote is decided."),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(help="Of sampling; greedy if not given, 0.4 with several samples."),
+]
 MaxTokens = Annotated[int | None, typer.Option(help="Per reply; the model's own limit, or 1024.")]
 MaxSteps = Annotated[int, typer.Option(help="Steps an agent may take.")]
 Workers = Annotated[int, typer.Option(help="Runs at a time.")]
 Tools = Annotated[str, typer.Option(help="Names of tools, or .py files, with commas between.")]
 Index = Annotated[str | None, typer.Option(help="Index folder for wiki_search.")]
 Prompt = Annotated[str | None, typer.Option(help="student, teacher, or a file.")]
+Imports = Annotated[
+    str, typer.Option(help="Modules that code may import beside the usual, with commas between.")
+]
+Limits = Annotated[
+    str,
+    typer.Option(
+        help="Of an action: seconds=20,memory_mb=512,output_chars=4000,calls=50; of a run: run_calls=500, "
+        "run_seconds, run_tokens (none)."
+    ),
+]
+UnsafeLocal = Annotated[
+    bool,
+    typer.Option(
+        "--unsafe-local", help="Run model-written code unconfined, where there is no sandbox."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Of the pocket world and of sampling.")]
 Limit = Annotated[int | None, typer.Option(help="Take only the first so many problems.")]
 Force = Annotated[bool, typer.Option("--force", help="Go on in a folder made with other settings.")]
@@ -127,6 +158,8 @@ def collect(
         ),
     ] = False,
     attempts: Attempts = 1,
+    samples: Samples = 1,
+    sequential: Sequential = False,
     temperature: Temperature = None,
     max_tokens: MaxTokens = None,
     max_steps: MaxSteps = 5,
@@ -134,6 +167,9 @@ def collect(
     tools: Tools = "wiki_search",
     index: Index = None,
     prompt: Prompt = None,
+    imports: Imports = "numpy.*,sympy.*",
+    limits: Limits = "",
+    unsafe_local: UnsafeLocal = False,
     seed: Seed = 0,
     limit: Limit = None,
     force: Force = False,
@@ -224,6 +260,8 @@ def evaluate(
     problems: Annotated[str | None, typer.Option(help="Or a problems file.")] = None,
     method: Method = "agent",
     attempts: Attempts = 1,
+    samples: Samples = 1,
+    sequential: Sequential = False,
     temperature: Temperature = None,
     max_tokens: MaxTokens = None,
     max_steps: MaxSteps = 5,
@@ -231,6 +269,9 @@ def evaluate(
     tools: Tools = "wiki_search",
     index: Index = None,
     prompt: Prompt = None,
+    imports: Imports = "numpy.*,sympy.*",
+    limits: Limits = "",
+    unsafe_local: UnsafeLocal = False,
     seed: Seed = 0,
     limit: Limit = None,
     force: Force = False,
@@ -244,8 +285,9 @@ def evaluate(
     if (benchmark is None) == (problems is None):
         raise ValueError("Name benchmarks with --benchmark, or a file with --problems.")
     results = evaluate(
-        benchmark if problems is None else problems, model, out, method=method, attempts=attempts, temperature=temperature,
-        max_tokens=max_tokens, max_steps=max_steps, workers=workers, tools=tools, index=index, prompt=prompt,
+        benchmark if problems is None else problems, model, out, method=method, attempts=attempts, samples=samples,
+        sequential=sequential, temperature=temperature, max_tokens=max_tokens, max_steps=max_steps, workers=workers,
+        tools=tools, index=index, prompt=prompt, imports=imports, limits=limits, unsafe_local=unsafe_local,
         seed=seed, limit=limit, force=force,
     )  # fmt: skip
     print_table(results)

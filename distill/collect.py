@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from agents import load_model
+from agents.agent import IMPORTS
 
 from . import benchmarks
 from .rollout import read_rollouts, run_rollouts
@@ -23,6 +24,8 @@ def collect(
     method: str = "agent",
     first_thought: bool = False,
     attempts: int = 1,
+    samples: int = 1,
+    sequential: bool = False,
     temperature: float | None = None,
     max_tokens: int | None = None,
     max_steps: int = 5,
@@ -30,6 +33,9 @@ def collect(
     tools: str = SEARCH,
     index: str | None = None,
     prompt: str | None = None,
+    imports: str = ",".join(IMPORTS),
+    limits: str = "",
+    unsafe_local: bool = False,
     seed: int = 0,
     limit: int | None = None,
     force: bool = False,
@@ -44,8 +50,14 @@ def collect(
     itself, where the caller has it already. Raises ValueError for a caller's mistake, before anything is
     written.
     """
-    if attempts < 1 or workers < 1 or max_steps < 1 or (limit is not None and limit < 1):
-        raise ValueError("attempts, workers, max_steps and limit start at 1.")
+    if min(attempts, samples, workers, max_steps) < 1 or (limit is not None and limit < 1):
+        raise ValueError("attempts, samples, workers, max_steps and limit start at 1.")
+    if samples > 1 and method != "agent":
+        raise ValueError(
+            "--samples are an agent's candidates per step; a chain of thought has none."
+        )
+    if samples > 1 and temperature == 0:
+        raise ValueError("Candidates sampled at temperature 0 are all the same; give a higher one.")
     if temperature is not None and not 0 <= temperature < 100:
         raise ValueError(f"A temperature is 0 (greedy) or more, not {temperature}.")
     if max_tokens is not None and max_tokens < 1:
@@ -57,17 +69,31 @@ def collect(
         "model": model,
         "method": method,
         "first_thought": first_thought,
+        "samples": samples,
+        "sequential": sequential,
         "temperature": temperature,
         "max_tokens": max_tokens,
         "max_steps": max_steps,
         "tools": tools if method == "agent" else None,
         "index": index,
         "prompt": prompt,
+        "imports": imports,
+        "limits": limits,
+        "unsafe_local": unsafe_local,
         "seed": seed,
     }
-    make_solvers(
-        None, method=method, tools=tools, index=index, prompt=prompt
-    )  # told now what is wrong with them
+    chosen = {
+        "tools": tools,
+        "samples": samples,
+        "sequential": sequential,
+        "temperature": temperature,
+        "max_steps": max_steps,
+        "imports": imports,
+        "limits": limits,
+        "unsafe_local": unsafe_local,
+    }
+    # Told now what is wrong with them.
+    make_solvers(None, method=method, index=index, prompt=prompt, **chosen)
     if first_thought and method != "agent":
         raise ValueError(
             "--first-thought begins an agent's thought; it means nothing for a chain of thought."
@@ -77,12 +103,7 @@ def collect(
     with run_folder(out, verb, settings, force=force):
         if index is None:
             index = _index(source, out)
-        solvers = {
-            "tools": tools,
-            "index": index,
-            "temperature": temperature,
-            "max_steps": max_steps,
-        }
+        solvers = {**chosen, "index": index}
         thoughts = None
         if first_thought:
             make = make_solvers(loaded, **{**solvers, "temperature": None}, method="cot")

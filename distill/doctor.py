@@ -26,7 +26,7 @@ def doctor() -> dict[str, str]:
     )
     found["bfloat16 on the CPU"] = "yes" if fast_bf16() else "no; training uses float32"
     found["free disk"] = f"{shutil.disk_usage(Path.cwd()).free / 1e9:.0f} GB"
-    found["sandbox"] = "smolagents' restricted interpreter with a deadline; no security boundary"
+    found["sandbox"] = _sandbox()
     for name, folder in POCKET.items():
         found[name] = (
             "here" if folder.is_dir() else f"missing: {folder.name} is not in distill/pocket"
@@ -40,3 +40,15 @@ def doctor() -> dict[str, str]:
         else "used when a Hub id is named"
     )
     return found
+
+
+def _sandbox() -> str:
+    """Its tier, after trying to break out of it; or why there is none."""
+    from agents.agent import IMPORTS
+    from agents.sandbox import SandboxError, tier
+
+    try:
+        sealed = tier.require(IMPORTS, None)
+        return tier.describe(tier.of(tier.forkserver_here(IMPORTS)), sealed)
+    except SandboxError as error:
+        return f"none: {error}"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import string
 import threading
-from fractions import Fraction
+
+from agents.answers import as_number, same_words
 
 from .problems import Problem
 
 LONGEST = 2000
 """Characters of a prediction that are looked at; no answer is longer."""
-NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?([eE][-+]?\d+)?")
 
 
 def score(problem: Problem, prediction: str | None) -> float:
@@ -20,16 +19,6 @@ def score(problem: Problem, prediction: str | None) -> float:
         return 0.0
     same = same_mathematics if problem.kind == "math" else same_words
     return float(any(same(answer, prediction) for answer in problem.answers))
-
-
-def same_words(gold: str, prediction: str) -> bool:
-    """Exact match after the normalisation of SQuAD and HotpotQA: case, articles, punctuation, spaces."""
-    return normalised(gold) == normalised(prediction)
-
-
-def normalised(text: str) -> str:
-    text = "".join(character for character in text.lower() if character not in string.punctuation)
-    return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
 
 def same_mathematics(gold: str, prediction: str) -> bool:
@@ -41,15 +30,6 @@ def same_mathematics(gold: str, prediction: str) -> bool:
     if a is not None and b is not None:
         return a == b
     return _verified(gold, prediction)
-
-
-def as_number(text: str) -> Fraction | None:
-    """The exact value of a decimal number, thousands separators allowed; None for anything else."""
-    text = text.replace("\N{MINUS SIGN}", "-").strip().rstrip(".")
-    match = NUMBER.fullmatch(text)
-    if not match or (match[2] and abs(int(match[2][1:])) > 400):
-        return None  # 1e999999999 would be a number of a billion digits
-    return Fraction(text.replace(",", ""))
 
 
 def _bare(text: str) -> str:

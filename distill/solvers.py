@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from smolagents import Model
+
 import tools as toolbox
 from agents import make_agent, make_thinker
-from agents.agent import read_prompt
+from agents.agent import IMPORTS, LIMITS, read_prompt
+from agents.answers import same_words
 from agents.models import FirstThought
+from agents.sandbox import Limits
 
 from .problems import Problem
+from .scoring import same_mathematics
 
 METHODS = ("agent", "cot", "cot_rag")
 SEARCH = "wiki_search"
@@ -22,16 +27,23 @@ def make_solvers(
     method: str = "agent",
     tools: str = SEARCH,
     index=None,
+    samples: int = 1,
+    sequential: bool = False,
     temperature: float | None = None,
     max_steps: int = 5,
     prompt: str | None = None,
+    imports: str = ",".join(IMPORTS),
+    limits: str = "",
+    unsafe_local: bool = False,
     first_thoughts: dict[str, str] | None = None,
 ) -> Callable[[Problem], object]:
     """A function that makes a fresh solver for a problem; model, tools and index are shared.
 
     index: a folder or a Retriever for the search tool. first_thoughts: per problem id, how its first
-    thought begins.
-    Raises ValueError for a method or tool that is not there.
+    thought begins. imports: with commas between; limits: as `Limits.read` takes them; the rest as in
+    `agents.make_agent`.
+    Raises ValueError for a method, tool or limit that is not there, SandboxError where code cannot be
+    confined.
     """
     if method not in METHODS:
         raise ValueError(f"No method {method!r}; there are: {', '.join(METHODS)}.")
@@ -46,15 +58,25 @@ def make_solvers(
             model, search, temperature=temperature, prompt=prompt or "cot"
         )
     loaded = load_tools(tools, index)
+    settings = {
+        "samples": samples,
+        "sequential": sequential,
+        "temperature": temperature,
+        "max_steps": max_steps,
+        "prompt": prompt,
+        "imports": [name for name in (n.strip() for n in imports.split(",")) if name],
+        "limits": Limits.read(limits, output_chars=LIMITS.output_chars),
+        "unsafe_local": unsafe_local,
+    }
+    make_agent(Model(), [], **settings)  # told now what is wrong with them
 
     def solver(problem: Problem):
         start = (first_thoughts or {}).get(problem.id)
         return make_agent(
             FirstThought(model, start) if start else model,
             loaded,
-            temperature=temperature,
-            max_steps=max_steps,
-            prompt=prompt,
+            same_answer=same_mathematics if problem.kind == "math" else same_words,
+            **settings,
         )
 
     return solver

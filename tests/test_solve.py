@@ -6,7 +6,8 @@ import pytest
 
 from agents import Trajectory, make_agent, make_thinker, solve, stream
 from agents.cot import find_answer
-from agents.executor import GuardedExecutor
+from agents.executor import UnconfinedExecutor
+from agents.sandbox import Limits, SandboxExecutor
 
 from .scripted import ScriptedModel, step
 
@@ -102,6 +103,11 @@ def test_leaving_a_stream_in_the_middle_is_quiet(recwarn):
     assert not recwarn.list
 
 
+QUICK = Limits(seconds=0.3)
+BOTH = pytest.mark.parametrize("executor", [SandboxExecutor, UnconfinedExecutor])
+
+
+@BOTH
 @pytest.mark.parametrize(
     "code",
     [
@@ -111,19 +117,20 @@ def test_leaving_a_stream_in_the_middle_is_quiet(recwarn):
         "f = lambda: f()\nf()",
     ],
 )
-def test_no_code_ends_the_run_or_hangs_it(code):
-    executor = GuardedExecutor([], seconds=0.3)
-    trajectory, _ = run(step("Bad.", code), ANSWER, executor=executor)
+def test_no_code_ends_the_run_or_hangs_it(code, executor):
+    trajectory, _ = run(step("Bad.", code), ANSWER, executor=executor([], limits=QUICK))
     assert [s.error for s in trajectory.steps] == ["execution", None]
     assert trajectory.answer == "Oba"
 
 
-def test_an_endless_loop_that_catches_everything_is_stopped():
+@BOTH
+def test_an_endless_loop_that_catches_everything_is_stopped(executor):
     code = "n = 0\nwhile True:\n    try:\n        n += 1\n    except Exception:\n        pass"
-    _, model = run(step("Bad.", code), ANSWER, executor=GuardedExecutor([], seconds=0.3))
-    assert "more than 0.3 seconds" in model.requests[1][-1]["content"]
+    _, model = run(step("Bad.", code), ANSWER, executor=executor([], limits=QUICK))
+    assert "0.3 seconds" in model.requests[1][-1]["content"]
 
 
+@BOTH
 @pytest.mark.parametrize(
     "code",
     [
@@ -133,8 +140,8 @@ def test_an_endless_loop_that_catches_everything_is_stopped():
         "final_answer(10 ** 5000)",
     ],
 )
-def test_a_result_that_cannot_be_shown_is_the_models_to_mend(code):
-    trajectory, _ = run(step("Bad.", code), ANSWER, executor=GuardedExecutor([], seconds=0.3))
+def test_a_result_that_cannot_be_shown_is_the_models_to_mend(code, executor):
+    trajectory, _ = run(step("Bad.", code), ANSWER, executor=executor([], limits=QUICK))
     assert [s.error for s in trajectory.steps] == ["execution", None]
     assert trajectory.answer == "Oba"
 

@@ -77,6 +77,8 @@ class SandboxExecutor(PythonExecutor):
         """How the newest action that counts went."""
         self._variables: dict[str, Any] = {}
         self._session: Session | None = None
+        self._once: Tools | None = None
+        """The tools of the newest trials, which know what was called in them."""
         self._new = True
         """Tools or variables have come that the sandbox does not have yet."""
 
@@ -99,16 +101,20 @@ class SandboxExecutor(PythonExecutor):
 
     def __call__(self, code: str) -> CodeOutput:
         """Run the code; raises InterpreterError with what the model is to read."""
+        self._once = None
         outcome = self._try([code], effects=True)[0]
         self._keep(outcome)
         return outcome.result()
 
-    def trials(self, codes: Sequence[str]) -> list[Outcome]:
+    def trials(self, codes: Sequence[str], *, more: bool = False) -> list[Outcome]:
         """How each would go, run side by side, each in its own fork of the state; nothing is kept.
 
         A tool is called once for calls that are alike. One that is marked `side_effects` is not called:
-        the candidate waits before it, and runs on if it is adopted. The outcomes hold until the next call.
+        the candidate waits before it, and runs on if it is adopted. The outcomes hold until the next call,
+        and beyond it if that asks for `more` of the same step.
         """
+        if not more:
+            self._once = None
         return self._try(list(codes), effects=False)
 
     def adopt(self, outcome: Outcome) -> Outcome:
@@ -147,10 +153,12 @@ class SandboxExecutor(PythonExecutor):
         codes = [code.encode("utf-8", "replace").decode() for code in codes]
         try:
             session = self._ready()
+            if self._once is None:
+                session.discard()
+                self._once = Tools(self._callables(), once=not effects)
             with admitted(len(codes), self.limits):
-                session.fork(codes)
-                candidates = list(session.candidates)
-                session.run(candidates, Tools(self._callables(), once=len(codes) > 1), effects)
+                candidates = session.fork(codes)
+                session.run(candidates, self._once, effects)
         except (BrokenChannelError, SandboxError):
             # A process that should be waiting for us is not: killed from outside, or broken by the code.
             self.cleanup()

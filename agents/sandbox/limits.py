@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, Self
 
 Limit = Literal["seconds", "memory", "output", "calls", "process", "run_seconds", "run_tokens"]
 """Which limit was reached; "process": the code ended or broke the process it ran in."""
@@ -33,3 +33,18 @@ class Limits:
             value = getattr(self, field.name)
             if value is not None and not value > 0:
                 raise ValueError(f"The limit {field.name} must be more than 0, not {value}.")
+
+    @classmethod
+    def read(cls, text: str, **defaults) -> Self:
+        """From "seconds=5,run_tokens=20000". Raises ValueError, naming what there is, for any other text."""
+        kinds = {field.name: float if "float" in field.type else int for field in fields(cls)}
+        values = dict(defaults)
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            name, _, value = part.partition("=")
+            if name not in kinds:
+                raise ValueError(f"No limit {name!r}; there are: {', '.join(kinds)}.")
+            try:
+                values[name] = kinds[name](value)
+            except ValueError:
+                raise ValueError(f"The limit {name} is a number, not {value!r}.") from None
+        return cls(**values)

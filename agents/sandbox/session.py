@@ -142,18 +142,20 @@ class Session:
         """Tools, variables and settings, which the state has from now on."""
         self.holder.channel.send({"op": "setup", **setup})
 
-    def fork(self, codes: list[str]) -> None:
-        """One candidate per code, waiting to be told to run it."""
-        self.discard()
+    def fork(self, codes: list[str]) -> list[Candidate]:
+        """One candidate more per code, waiting to be told to run it."""
         self.server.grant(self.group, len(codes))
+        new = []
         for code in codes:
             candidate, theirs = Candidate.pair()
             candidate.code = code
+            new.append(candidate)
             self.candidates.append(candidate)
             with theirs:
                 self.holder.channel.send({"op": "fork"}, theirs.fileno())
-        for candidate in self.candidates:
+        for candidate in new:
             candidate.greet()
+        return new
 
     def run(self, candidates: list[Candidate], tools: Tools, effects: bool) -> None:
         """Run them side by side, each to its end or its limits, serving the tools they call."""

@@ -136,8 +136,7 @@ def try_to_break_out(server: ForkServer, sealed: bool) -> None:
             session = Session(server, settings, limits)
             try:
                 session.set_up(setup)
-                session.fork([code])
-                (candidate,) = session.candidates
+                (candidate,) = session.fork([code])
                 session.run([candidate], Tools({}, once=False), effects=False)
             finally:
                 session.close()

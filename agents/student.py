@@ -1,0 +1,231 @@
+"""Self-consistent action generation: per step several candidates, of which the one most agree with is kept.
+
+All candidates are tried, each in its own fork of the run's Python state, and vote with their whole
+outcome: the final answer if they give one, else what they printed and returned. Ties go to the candidate
+sampled first. If none ran, the first that parsed is kept, and the model reads its error. The winner's
+fork becomes the state; nothing is run twice. (Method: arXiv 2505.17612, §3.2.)
+
+smolagents is not touched: for one step the agent has another model, which does all this and returns the
+winner's reply, and another executor, which hands over the winner's outcome when smolagents asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from smolagents import Model
+from smolagents.local_python_executor import CodeOutput, PythonExecutor, fix_final_answer_code
+from smolagents.memory import ActionStep
+from smolagents.models import ChatMessage, MessageRole
+from smolagents.monitoring import TokenUsage
+from smolagents.utils import parse_code_blobs
+
+from .agent import DistillAgent
+from .answers import same_answer as same_words_or_number
+from .sampling import draw
+from .sandbox.executor import LOST
+from .sandbox.session import Outcome
+from .trajectory import Votes
+
+SameAnswer = Callable[[str, str], bool]
+
+
+class StudentAgent(DistillAgent):
+    """A DistillAgent that takes the majority of `samples` candidates in every step."""
+
+    def __init__(
+        self,
+        *args,
+        samples: int,
+        sequential: bool = False,
+        same_answer: SameAnswer | None = None,
+        **kwargs,
+    ):
+        """Raises ValueError for an executor that cannot fork its state."""
+        super().__init__(*args, **kwargs)
+        if not hasattr(self.python_executor, "trials"):
+            raise ValueError(
+                f"{type(self.python_executor).__name__} cannot try several candidates; use the sandbox, or samples=1."
+            )
+        self.samples, self.sequential = samples, sequential
+        self.same_answer = same_answer or same_words_or_number
+
+    def _act(self, memory_step: ActionStep) -> Iterator:
+        model, executor = self.model, self.python_executor
+        election = Election(self, memory_step)
+        self.model, self.python_executor = election, Winner(election, executor)
+        try:
+            yield from super()._act(memory_step)
+        finally:
+            self.model, self.python_executor = model, executor
+
+
+@dataclass
+class Candidate:
+    reply: ChatMessage
+    code: str | None
+    """None: it did not parse."""
+    outcome: Outcome | None = None
+
+    @property
+    def ran(self) -> bool:
+        return self.outcome is not None and self.outcome.error is None
+
+
+class Election(Model):
+    """Stands in for the model during one step: its reply is the winner's."""
+
+    def __init__(self, agent: StudentAgent, step: ActionStep):
+        super().__init__(model_id=agent.model.model_id)
+        self.agent, self.step = agent, step
+        self.model, self.executor = agent.model, agent.python_executor
+        self.outcome: Outcome | None = None
+        """The winner's; None if nothing parsed."""
+
+    def generate(self, messages, stop_sequences=None, **settings) -> ChatMessage:
+        candidates: list[Candidate] = []
+        while n := self._more(candidates):
+            replies = draw(self.model, messages, n, stop_sequences, **settings)
+            candidates += [Candidate(reply, self._parse(reply)) for reply in replies]
+            self._try(candidates)
+        winner, votes = elect(candidates, self.agent.same_answer)
+        self.outcome, self.step.votes = winner.outcome, votes
+        usages = [c.reply.token_usage for c in candidates if c.reply.token_usage]
+        # Of several replies to one request, the first alone counts what was read.
+        self.step.requests = max(1, sum(usage.input_tokens > 0 for usage in usages))
+        return ChatMessage(
+            MessageRole.ASSISTANT,
+            winner.reply.content,
+            raw=winner.reply.raw,
+            token_usage=TokenUsage(
+                sum(usage.input_tokens for usage in usages),
+                sum(usage.output_tokens for usage in usages),
+            ),
+        )
+
+    def _more(self, candidates: list[Candidate]) -> int:
+        """How many to sample next; 0: enough. In sequence, the fewest that could decide the vote."""
+        left = self.agent.samples - len(candidates)
+        if not self.agent.sequential or not left:
+            return left
+        groups = grouped([c for c in candidates if c.ran], self.agent.same_answer)
+        return fewest_to_decide([len(group) for group in groups], left)
+
+    def _parse(self, reply: ChatMessage) -> str | None:
+        """The code, as smolagents will take it from the same reply."""
+        text, (_, closing) = reply.content or "", self.agent.code_block_tags
+        if text and not text.strip().endswith(closing):
+            text += closing
+        try:
+            return fix_final_answer_code(parse_code_blobs(text, self.agent.code_block_tags))
+        except Exception:  # whatever smolagents raises of this text, it will again if it is kept
+            return None
+
+    def _try(self, candidates: list[Candidate]) -> None:
+        """Run what has not been run. The same code from the same state has one outcome, and runs once."""
+        known = {c.code: c.outcome for c in candidates if c.outcome is not None}
+        codes = list(dict.fromkeys(c.code for c in candidates if c.code is not None))
+        new = [code for code in codes if code not in known]
+        outcomes = self.executor.trials(new, more=bool(known)) if new else []
+        if known and any(
+            outcome.error == LOST for outcome in outcomes
+        ):  # and what was tried before is lost with it
+            known, new, outcomes = {}, codes, self.executor.trials(codes)
+        known |= zip(new, outcomes, strict=True)
+        for candidate in candidates:
+            candidate.outcome = known.get(candidate.code)
+
+
+class Winner(PythonExecutor):
+    """Stands in for the executor during one step: the winner has run already."""
+
+    def __init__(self, election: Election, executor):
+        self.election, self.executor = election, executor
+
+    @property
+    def state(self) -> dict:
+        return self.executor.state
+
+    def __call__(self, code_action: str) -> CodeOutput:
+        outcome = self.election.outcome
+        if outcome is None or outcome.code != code_action:
+            raise AssertionError("smolagents reads another action in the reply than was tried.")
+        return self.executor.adopt(outcome).result()
+
+    def send_tools(self, tools) -> None:
+        self.executor.send_tools(tools)
+
+    def send_variables(self, variables) -> None:
+        self.executor.send_variables(variables)
+
+
+def elect(candidates: list[Candidate], same_answer: SameAnswer) -> tuple[Candidate, Votes]:
+    """The winner and how it came about."""
+    groups = grouped([c for c in candidates if c.ran], same_answer)
+    parsed = [c for c in candidates if c.code is not None]
+    if groups:
+        largest = max(groups, key=len)  # of several the first: that of the candidate sampled first
+        winner, votes = largest[0], len(largest)
+    else:
+        winner, votes = (parsed or candidates)[0], 0
+    return winner, Votes(
+        sampled=len(candidates),
+        parsed=len(parsed),
+        executed=sum(map(len, groups)),
+        votes=votes,
+        distinct=len(groups),
+        agreement=round(votes / len(candidates), 4),
+    )
+
+
+def grouped(candidates: list[Candidate], same_answer: SameAnswer) -> list[list[Candidate]]:
+    """Those that agree together, in the order in which the first of each was sampled."""
+    groups: list[list[Candidate]] = []
+    for candidate in candidates:
+        for group in groups:
+            if agree(group[0].outcome, candidate.outcome, same_answer):
+                group.append(candidate)
+                break
+        else:
+            groups.append([candidate])
+    return groups
+
+
+def agree(a: Outcome, b: Outcome, same_answer: SameAnswer) -> bool:
+    """Whether two outcomes are one: never by what was printed alone."""
+    if a is b:
+        return True
+    if a.effect or b.effect:
+        return a.effect == b.effect and a.logs == b.logs
+    if a.is_final_answer != b.is_final_answer:
+        return False
+    if a.is_final_answer:
+        return same_answer(str(a.output), str(b.output))
+    return a.logs.strip() == b.logs.strip() and str(a.output) == str(b.output)
+
+
+def fewest_to_decide(votes: list[int], left: int) -> int:
+    """The fewest more candidates after which the vote may be decided; 0 if it is.
+
+    votes: of each group, in the order in which they were first sampled.
+    """
+
+    def decided(votes: list[int], left: int) -> bool:
+        if not votes:
+            return not left
+        leader = max(votes)
+        at = votes.index(leader)
+        # An earlier group wins a tie, a later one has to do better; so has one that is not there yet.
+        return left <= leader and all(
+            count + left < leader + (place > at) for place, count in enumerate(votes) if place != at
+        )
+
+    for more in range(left + 1):
+        # At best, all of them agree with the leader.
+        leader = max(votes, default=0)
+        at = votes.index(leader) if votes else 0
+        best = [*votes[:at], leader + more, *votes[at + 1 :]]
+        if decided(best, left - more):
+            return more
+    return left

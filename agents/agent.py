@@ -41,9 +41,10 @@ SAMPLING_TEMPERATURE = 0.4
 class DistillAgent(CodeAgent):
     """A CodeAgent whose history holds the model's own words; see the module's docstring."""
 
-    def __init__(self, *args, limits: Limits = LIMITS, **kwargs):
+    def __init__(self, *args, limits: Limits = LIMITS, temperature: float | None = None, **kwargs):
+        """temperature: as asked for, for the record; the model has it already."""
         super().__init__(*args, **kwargs)
-        self.limits = limits
+        self.limits, self.temperature = limits, temperature
         self._started: float | None = None
         self._tokens = 0
         self._told = False
@@ -143,6 +144,7 @@ def make_agent(
         "max_steps": max_steps,
         "executor": executor,
         "limits": limits,
+        "temperature": temperature,
         # Quiet at any level: smolagents prints live panels to the terminal by default.
         "logger": AgentLogger(level=LogLevel.OFF, console=Console(file=io.StringIO())),
     }

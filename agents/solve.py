@@ -74,6 +74,8 @@ def record(agent: CodeAgent, question: str, final, error: str | None, seconds: f
         error=error,
         model=str(agent.model.model_id),
         method="agent",
+        samples=getattr(agent, "samples", 1),
+        temperature=getattr(agent, "temperature", None),
         tools=tuple(name for name in agent.tools if name != "final_answer"),
         usage=Usage(
             input_tokens=sum(u.input_tokens for u in usages),

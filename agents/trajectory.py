@@ -80,6 +80,10 @@ class Trajectory(Record):
     """The system's fault, with its reason; set exactly when `stop` is "failed"."""
     model: str
     method: str
+    samples: int = 1
+    """Candidates per step, at most."""
+    temperature: float | None = None
+    """As asked for; None means the model's own, greedy if nothing else was said."""
     tools: tuple[str, ...] = ()
     usage: Usage = Usage()
     seconds: float = 0.0

@@ -304,10 +304,12 @@ def report(
     config: Config = None,
 ) -> None:
     """Print the table of several runs; write results.json, report.png and report.svg."""
+    from .paired import print_paired, read_paired
     from .report import print_table, report
 
     results = report(folders, out)
     print_table(results)
+    print_paired(read_paired(out))
     _last(json, {"out": str(out), "results": [r.model_dump() for r in results]})
 
 

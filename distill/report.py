@@ -6,12 +6,16 @@ rollout is wrong, and counted.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
+
+from pydantic import Field
 
 from agents.trajectory import Record
 
+from . import paired
 from .rollout import Rollout, read_rollouts
 from .run import write_json
 
@@ -22,6 +26,8 @@ LABELS = {
     "cot_rag": "CoT + RAG",
     "agent": "agent",
 }
+VARIANTS = {1: "", 2: "//", 3: "xx", 4: ".."}
+"""Hatching of the second, third, … row of one method."""
 COLOURS = {
     "agent_prompted": "#bab0ac",
     "cot_prompted": "#d4c9c4",
@@ -36,6 +42,7 @@ class Result(Record):
     method: str
     model: str
     samples: int = 1
+    temperature: float | None = None
     n: int
     accuracy: float
     low: float
@@ -48,6 +55,10 @@ class Result(Record):
     output_tokens: int
     seconds: float
     """Of all rollouts together; they run at the same time, so this is more than the clock showed."""
+    limits: dict[str, int] = Field(default_factory=dict)
+    """How many rollouts reached a limit, by its name."""
+    agreement: float | None = None
+    """Of self-consistent steps, on average, the winner's share of the candidates."""
 
 
 def report(
@@ -56,12 +67,13 @@ def report(
     """Results of several runs' folders into `out/results.json`, `report.png` and `report.svg`."""
     if (out / "run.json").is_file():
         raise ValueError(f"{out} is the folder of a run; name another one for the report.")
-    found = []
-    for folder in dict.fromkeys(folders):
-        found += results(read_rollouts(folder), base)
-    found.sort(key=lambda r: (r.benchmark, _place(r.method), r.model))
+    rollouts = [list(read_rollouts(folder)) for folder in dict.fromkeys(folders)]
+    found = [result for group in rollouts for result in results(group, base)]
+    found.sort(key=lambda r: (r.benchmark, _place(r.method), r.model, r.samples))
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "results.json", [result.model_dump() for result in found])
+    pairs = paired.self_consistency(chain.from_iterable(rollouts))
+    write_json(out / paired.FILE, [pair.model_dump() for pair in pairs])
     draw(found, out)
     return found
 
@@ -71,29 +83,43 @@ def _place(method: str) -> int:
 
 
 def results(rollouts: Iterable[Rollout], base: tuple[str, ...] = ("pocket-base",)) -> list[Result]:
-    """One result per benchmark, method and model. A model named in `base` was prompted, not distilled."""
-    groups: dict[tuple[str, str, str], list[Rollout]] = defaultdict(list)
+    """One result per benchmark, method, model and number of samples. A model in `base` was prompted, not distilled."""
+    groups: dict[tuple, list[Rollout]] = defaultdict(list)
     for rollout in rollouts:
         t = rollout.trajectory
         method = (
             f"{t.method}_prompted" if t.model in base and t.method in ("agent", "cot") else t.method
         )
-        groups[rollout.problem.benchmark or "problems", method, t.model].append(rollout)
+        kind = (rollout.problem.benchmark or "problems", method, t.model, t.samples, t.temperature)
+        groups[kind].append(rollout)
     if not groups:
         raise ValueError("There is no finished rollout to report.")
     return [_result(*key, group) for key, group in groups.items()]
 
 
-def _result(benchmark: str, method: str, model: str, group: list[Rollout]) -> Result:
+def _result(
+    benchmark: str,
+    method: str,
+    model: str,
+    samples: int,
+    temperature: float | None,
+    group: list[Rollout],
+) -> Result:
     from scipy.stats import binomtest
 
     right, n = sum(r.score == 1.0 for r in group), len(group)
     interval = binomtest(right, n).proportion_ci(method="wilson")
     stops = [r.trajectory.stop for r in group]
+    limits = Counter(
+        limit for r in group for limit in {s.limit for s in r.trajectory.steps if s.limit}
+    )
+    votes = [s.votes.agreement for r in group for s in r.trajectory.steps if s.votes]
     return Result(
         benchmark=benchmark,
         method=method,
         model=model,
+        samples=samples,
+        temperature=temperature,
         n=n,
         accuracy=right / n,
         low=interval.low,
@@ -104,7 +130,18 @@ def _result(benchmark: str, method: str, model: str, group: list[Rollout]) -> Re
         input_tokens=sum(r.trajectory.usage.input_tokens for r in group),
         output_tokens=sum(r.trajectory.usage.output_tokens for r in group),
         seconds=round(sum(r.trajectory.seconds for r in group), 1),
+        limits=dict(limits),
+        agreement=round(sum(votes) / len(votes), 4) if votes else None,
     )
+
+
+def label(result: Result) -> str:
+    """What a row is called: the method, and how it chose among candidates."""
+    name = LABELS.get(result.method, result.method)
+    if result.samples == 1:
+        return name
+    temperature = "" if result.temperature is None else f", T={result.temperature:g}"
+    return f"{name} + sag (N={result.samples}{temperature})"
 
 
 def print_table(found: list[Result]) -> None:
@@ -123,6 +160,7 @@ def print_table(found: list[Result]) -> None:
         "answered",
         "ran out",
         "failed",
+        "limits",
         "model",
     ):
         table.add_column(
@@ -134,10 +172,11 @@ def print_table(found: list[Result]) -> None:
     for r in found:
         table.add_row(
             escape(r.benchmark) if r.benchmark != last else "",
-            LABELS.get(r.method, r.method),
+            label(r),
             f"{r.accuracy:.1%}",
             f"{r.low:.1%} - {r.high:.1%}",
             *map(str, (r.n, r.answered, r.max_steps, r.failed)),
+            " ".join(f"{name}:{n}" for name, n in r.limits.items()) or "-",
             escape(r.model),
         )
         last = r.benchmark
@@ -156,21 +195,25 @@ def draw(found: list[Result], out: Path) -> None:
 
     names = list(dict.fromkeys(r.benchmark for r in found))
     series = list(
-        dict.fromkeys((r.method, r.model) for r in sorted(found, key=lambda r: _place(r.method)))
+        dict.fromkeys(
+            (r.method, label(r), r.model)
+            for r in sorted(found, key=lambda r: (_place(r.method), r.samples))
+        )
     )
-    several = len({method for method, _ in series}) < len(series)
+    several = len({name for _, name, _ in series}) < len(series)
     width = 0.8 / len(series)
     figure, axes = pyplot.subplots(figsize=(max(6.0, 2.2 * len(names)), 4))
-    for i, (method, model) in enumerate(series):
-        rows = {r.benchmark: r for r in found if (r.method, r.model) == (method, model)}
-        places = [(at, rows[name]) for at, name in enumerate(names) if name in rows]
+    drawn: Counter = Counter()
+    for i, (method, name, model) in enumerate(series):
+        drawn[method] += 1
+        rows = {r.benchmark: r for r in found if (label(r), r.model) == (name, model)}
+        places = [(at, rows[benchmark]) for at, benchmark in enumerate(names) if benchmark in rows]
         x = [at + (i - (len(series) - 1) / 2) * width for at, _ in places]
         y = [100 * r.accuracy for _, r in places]
         error = [
             [100 * (r.accuracy - r.low) for _, r in places],
             [100 * (r.high - r.accuracy) for _, r in places],
         ]
-        label = _plain(LABELS.get(method, method) + (f" ({model})" if several else ""))
         axes.bar(
             x,
             y,
@@ -178,7 +221,9 @@ def draw(found: list[Result], out: Path) -> None:
             yerr=error,
             capsize=2,
             color=COLOURS.get(method),
-            label=label,
+            hatch=VARIANTS.get(drawn[method], "**"),
+            edgecolor="white",
+            label=_plain(name + (f" ({model})" if several else "")),
             error_kw={"lw": 0.8},
         )
         for place, value, (_, r) in zip(x, y, places, strict=True):

@@ -12,6 +12,7 @@ sympy, no classes that inherit.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import sysconfig
@@ -43,10 +44,8 @@ def confine(keep: set[int], *, seconds: float, memory_mb: int, landlock: bool) -
     os.setsid()
     for fd in map(int, os.listdir("/proc/self/fd")):
         if fd > 2 and fd not in keep:
-            try:
+            with contextlib.suppress(OSError):  # the one that listed the folder is gone
                 os.close(fd)
-            except OSError:
-                pass  # the one that listed the folder
     limit_resources(seconds, memory_mb)
     kernel.prctl(kernel.SET_NO_NEW_PRIVS, 1)
     if landlock:

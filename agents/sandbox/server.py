@@ -115,10 +115,8 @@ class Server:
         self.granted[run] = self.granted.get(run, 0) - may
         (number,) = struct.unpack_from("Q", notice)
         answer = struct.pack("QqiI", number, 0, 0 if may else -EPERM, CONTINUE if may else 0)
-        try:
+        with contextlib.suppress(OSError):
             ioctl(fd, ANSWER, bytearray(answer))
-        except OSError:
-            pass
 
     def _end(self) -> None:
         for run in self.runs.values():
@@ -164,7 +162,8 @@ sympify("x + 1"); S("1/3"); Rational(1, 3); N(pi, 20); lambdify(x, x**2)(2); dso
 apart(1 / (x * (x + 1)), x); nsimplify(0.5); Poly(x**2 - 1, x).all_roots(); reduce_inequalities(x > 1, x)
 binomial(5, 2); gcd(4, 6); lcm(4, 6); totient(10); divisors(12); primerange(1, 10); str(pi.evalf()); pretty(x / 2)
 diophantine(x**2 + y**2 - 25); rsolve(Function("a")(n) - 1, Function("a")(n)); Piecewise((1, x > 0), (0, True))
-from sympy.ntheory.modular import crt; crt([3, 5], [2, 3]); Point(0, 0).distance(Point(3, 4)); combsimp(factorial(n) / factorial(n - 1))
+from sympy.ntheory.modular import crt; crt([3, 5], [2, 3]); Point(0, 0).distance(Point(3, 4))
+combsimp(factorial(n) / factorial(n - 1))
 """,
 }
 
@@ -219,10 +218,8 @@ def become_worker(interpreter, fd: int, theirs: socket.socket, request: dict, se
 
 
 def kill_group(group: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def collect_children() -> bool:

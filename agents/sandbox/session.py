@@ -7,6 +7,7 @@ parsed, exact types demanded, the sender's process known from the kernel and not
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import os
 import selectors
 import signal
@@ -263,8 +264,9 @@ class Session:
             over = f"The limit of {self.limits.run_calls} tool calls in one run is reached."
         # In a thread, so that neither a slow tool nor a candidate that does not listen keeps the others
         # waiting. It cannot be stopped: past the limit, its result finds no one.
+        run = contextvars.copy_context().run  # a tracer's span goes with it
         threading.Thread(
-            target=tools.answer, args=(candidate.channel, call, over), daemon=True
+            target=run, args=(tools.answer, candidate.channel, call, over), daemon=True
         ).start()
 
     def _outcome(self, candidate: Candidate, message: dict) -> Outcome:

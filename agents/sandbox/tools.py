@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import json
 import sys
 import threading
@@ -31,10 +32,8 @@ class Tools:
     def answer(self, channel: Channel, call: tuple[str, tuple, dict], refusal: str | None) -> None:
         """Make the call, or refuse it, and send what came of it; if no one is there any more, so be it."""
         frame = pack(raised(RuntimeError(refusal))) if refusal else self._result(*call)
-        try:
+        with contextlib.suppress(BrokenChannelError):
             channel.send_bytes(frame)
-        except BrokenChannelError:
-            pass
 
     def _result(self, name: str, args: tuple, kwargs: dict) -> bytes:
         """As a frame: what the tool returned or raised."""
@@ -66,7 +65,11 @@ class Tools:
 def raised(error: BaseException) -> dict:
     """An error to be raised again inside, by the name of its class and of the built-in one that it is."""
     base = next(c for c in type(error).__mro__ if getattr(builtins, c.__name__, None) is c)
-    return {"op": "result", "raised": [type(error).__name__, base.__name__], "text": str(error)}
+    try:
+        text = str(error)
+    except Exception:
+        text = "it cannot be shown"
+    return {"op": "result", "raised": [type(error).__name__, base.__name__], "text": text}
 
 
 def standard_function(tool) -> tuple[str, str] | None:

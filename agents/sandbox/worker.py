@@ -39,10 +39,10 @@ class FinalAnswerTool:
     """smolagents' own, which only hands its argument on; there is no need to ask the app for that."""
 
     def __call__(self, *args, **kwargs):
-        if len(args) == 1 and not kwargs and isinstance(args[0], dict):
-            # smolagents' tools take their arguments as one dictionary too
-            if all(key == "answer" for key in args[0]):
-                args, kwargs = (), args[0]
+        # smolagents' tools take their arguments as one dictionary too
+        named = len(args) == 1 and not kwargs and isinstance(args[0], dict)
+        if named and all(key == "answer" for key in args[0]):
+            args, kwargs = (), args[0]
         return self.forward(*args, **kwargs)
 
     def forward(self, answer):

@@ -7,7 +7,7 @@ RUN = .venv/bin/python
 export MALLOC_MMAP_THRESHOLD_ = 2000000000
 export MALLOC_TRIM_THRESHOLD_ = 2000000000
 
-.PHONY: demo test app setup
+.PHONY: demo test app bench setup
 
 demo: setup
 	$(RUN) -m distill demo
@@ -17,6 +17,10 @@ test: setup
 
 app: setup
 	$(RUN) app.py
+
+bench: setup
+	$(RUN) -m bench.sandbox --runs 10000
+	$(RUN) -m bench.sag
 
 setup: .venv/ready
 

@@ -45,10 +45,10 @@ def doctor() -> dict[str, str]:
 def _sandbox() -> str:
     """Its tier, after trying to break out of it; or why there is none."""
     from agents.agent import IMPORTS
-    from agents.sandbox import SandboxError, tier
+    from agents.sandbox import SandboxError, forkserver, tier
 
     try:
         sealed = tier.require(IMPORTS, None)
-        return tier.describe(tier.of(tier.forkserver_here(IMPORTS)), sealed)
+        return tier.describe(tier.of(forkserver.server_for(IMPORTS)), sealed)
     except SandboxError as error:
         return f"none: {error}"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
+from functools import cache
+
+from smolagents.local_python_executor import ExecutionTimeoutError
 
 from agents.answers import as_number, same_words
 
@@ -39,13 +42,40 @@ def _bare(text: str) -> str:
 
 
 def _verified(gold: str, prediction: str) -> bool:
+    # math-verify keeps its time limits with a signal, which only the main thread can have.
+    if threading.current_thread() is not threading.main_thread():
+        return _verified_apart(gold, prediction)
     from math_verify import parse, verify
 
-    # math-verify keeps its time limits with a signal, which only the main thread can have.
-    limit = 5 if threading.current_thread() is threading.main_thread() else None
     try:
-        left, right = (parse(f"${text}$", parsing_timeout=limit) for text in (gold, prediction))
-        return bool(verify(left, right, timeout_seconds=limit))
+        left, right = (parse(f"${text}$", parsing_timeout=5) for text in (gold, prediction))
+        return bool(verify(left, right, timeout_seconds=5))
     except Exception:
         # Whatever a hostile or broken formula does to the parser, it is not the right answer.
         return False
+
+
+def _verified_apart(gold: str, prediction: str) -> bool:
+    """In the sandbox, whose limits hold in any thread: candidates' answers are compared while agents run."""
+    from agents.sandbox import SandboxError
+
+    code = (
+        "from math_verify import parse, verify\n"
+        f"left, right = (parse(text, parsing_timeout=None) for text in {(f'${gold}$', f'${prediction}$')!r})\n"
+        "verify(left, right, timeout_seconds=None)"
+    )
+    try:
+        with _comparing:
+            return _executor()(code).output is True
+    except (ValueError, SandboxError, ExecutionTimeoutError):
+        return False
+
+
+_comparing = threading.Lock()
+
+
+@cache
+def _executor():
+    from agents.sandbox import Limits, SandboxExecutor
+
+    return SandboxExecutor(["math_verify"], interpreter="python", limits=Limits(seconds=5))

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from agents import make_agent
+from distill.paired import paired, read_paired
 from distill.problems import Problem
 from distill.report import print_table, report, results
 from distill.rollout import read_rollouts, run_rollouts
@@ -78,3 +79,57 @@ def test_a_report_does_not_overwrite_a_run(folder, tmp_path):
     (tmp_path / "empty" / "rollouts.jsonl").write_text("")
     with pytest.raises(ValueError, match="no finished rollout"):
         report([tmp_path / "empty"], tmp_path / "report")
+
+
+def sampled(folder, answers: dict[str, str], samples: int):
+    """Rollouts of problems whose answer is 1, with so many candidates a step."""
+    problems = [
+        Problem(id=name, question="q", answers=("1",), benchmark="ones", kind="math")
+        for name in answers
+    ]
+    run_rollouts(
+        problems,
+        lambda p: make_agent(
+            ScriptedModel(step("So.", f"final_answer({answers[p.id]})")), [], samples=samples
+        ),
+        folder,
+    )
+    return folder
+
+
+def test_self_consistent_rows_say_how_many_were_sampled_and_how_warm(tmp_path, capsys):
+    one = sampled(tmp_path / "one", {"a": "1", "b": "2"}, 1)
+    eight = sampled(tmp_path / "eight", {"a": "1", "b": "1"}, 8)
+    found = report([eight, one], tmp_path / "report")
+    print_table(found)
+    assert [(r.samples, r.accuracy, r.agreement) for r in found] == [(1, 0.5, None), (8, 1.0, 1.0)]
+    assert "agent + sag (N=8, T=0.4)" in capsys.readouterr().out
+
+
+def test_a_pair_is_told_from_a_tie(tmp_path):
+    many = {str(i): "2" for i in range(20)}
+    one = sampled(tmp_path / "one", many, 1)
+    better = sampled(tmp_path / "better", {name: "1" for name in many}, 2)
+    report([one, better], tmp_path / "report")
+    [pair] = read_paired(tmp_path / "report")
+    assert (pair.n, pair.first_only, pair.second_only, pair.difference) == (20, 0, 20, 1.0)
+    assert pair.p == pytest.approx(2 * 0.5**20) and pair.real
+    same = sampled(tmp_path / "same", {**many, "0": "1"}, 2)
+    tie = paired("tie", read_rollouts(one), read_rollouts(same))
+    assert (tie.second_only, tie.p, tie.real) == (1, 1.0, False)
+    assert tie.low < 0 < tie.high
+
+
+def test_limits_that_were_reached_are_counted(tmp_path, capsys):
+    problem = Problem(id="1", question="q", answers=("1",), benchmark="ones")
+    run_rollouts(
+        [problem],
+        lambda p: make_agent(
+            ScriptedModel(step("Long.", "print('x' * 9999)"), step("So.", "final_answer(1)")), []
+        ),
+        tmp_path / "run",
+    )
+    found = report([tmp_path / "run"], tmp_path / "report")
+    assert found[0].limits == {"output": 1}
+    print_table(found)
+    assert "output:1" in capsys.readouterr().out

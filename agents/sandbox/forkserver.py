@@ -187,7 +187,8 @@ def _forget() -> None:
     _servers.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+if hasattr(os, "register_at_fork"):  # not on Windows, where there is no sandbox either
+    os.register_at_fork(after_in_child=_forget)
 
 
 def kill_group(group: int) -> None:

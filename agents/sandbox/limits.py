@@ -17,8 +17,8 @@ class Limits:
     """Wall clock of an action, the tools it calls included."""
     memory_mb: int = 512
     """Memory that an action may take beyond what the interpreter itself needs."""
-    output_chars: int = 4000
-    """Characters of printed output kept; smolagents' own limit is 50,000, a small context's end."""
+    output_chars: int = 50_000
+    """Characters of printed output kept; as many as smolagents keeps."""
     calls: int = 50
     """Tool calls of an action."""
     run_calls: int = 500

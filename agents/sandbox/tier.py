@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import socket
 import sys
 import tempfile
@@ -33,7 +34,7 @@ WAYS_OUT = (
     "run it elsewhere with one of smolagents' executors (Docker, E2B, Modal, Blaxel; "
     "`make_agent(…, executor=…)`), or unconfined with `--unsafe-local`"
 )
-MACHINES = ("x86_64", "aarch64")
+MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
 CANARIES = """
 import os, socket
 won = []
@@ -61,7 +62,32 @@ _lock = threading.Lock()
 
 def require(imports: Iterable[str], sealed: bool | None) -> bool:
     """Whether code with these imports is to be sealed. Raises SandboxError where it cannot be confined so."""
-    tier = of(forkserver_here(imports))
+    check_machine(sys.platform, platform.machine())
+    server = forkserver.server_for(imports)
+    tier = of(server)
+    sealed = sealed_or_refused(tier, imports, sealed)
+    with _lock:
+        if sealed not in _held:
+            try_to_break_out(server, sealed)
+            _held.add(sealed)
+            log.info("Sandbox: %s", describe(tier, sealed))
+    return sealed
+
+
+def check_machine(system: str, machine: str) -> None:
+    """Raises SandboxError on machines for which there is no sandbox."""
+    if not system.startswith("linux"):
+        raise SandboxError(
+            f"Code that a model wrote can be confined on Linux only, not on {system}: {WAYS_OUT}."
+        )
+    if machine.lower() not in MACHINES:
+        raise SandboxError(
+            f"Code that a model wrote can be confined on {' and '.join(MACHINES)}, not on {machine}: {WAYS_OUT}."
+        )
+
+
+def sealed_or_refused(tier: Tier, imports: Iterable[str], sealed: bool | None) -> bool:
+    """Sealed if asked for, or if the imports allow; raises SandboxError where it would have to be, and cannot."""
     if sealed is None:
         sealed = sealable(imports)
     if not sealed and tier == "sealed":
@@ -69,27 +95,7 @@ def require(imports: Iterable[str], sealed: bool | None) -> bool:
             "This machine has no Landlock, so sandboxed code can open no file, and only numpy and sympy work "
             f"like that; authorise no other imports, or {WAYS_OUT}."
         )
-    with _lock:
-        if sealed not in _held:
-            try_to_break_out(forkserver.server_for(imports), sealed)
-            _held.add(sealed)
-            log.info("Sandbox: %s", describe(tier, sealed))
     return sealed
-
-
-def forkserver_here(imports: Iterable[str]) -> ForkServer:
-    """Raises SandboxError on machines for which there is no sandbox."""
-    if not sys.platform.startswith("linux"):
-        raise SandboxError(
-            f"Code that a model wrote can be confined on Linux only, not on {sys.platform}: {WAYS_OUT}."
-        )
-    from .kernel import MACHINE
-
-    if MACHINE not in MACHINES:
-        raise SandboxError(
-            f"Code can be confined on {' and '.join(MACHINES)} only, not on {MACHINE}: {WAYS_OUT}."
-        )
-    return forkserver.server_for(imports)
 
 
 def of(server: ForkServer) -> Tier:

@@ -57,7 +57,7 @@ def decode(value):
         if kind == "bytes":
             return of.encode("latin-1")
         return SEQUENCES[kind](decode(item) for item in of)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, UnicodeError) as error:
         raise ValueError(f"no value: {error}") from None
 
 

@@ -1,0 +1,402 @@
+"""The sandbox: the interface of smolagents' executors, limits that are kept, and no process left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from smolagents.local_python_executor import ExecutionTimeoutError, InterpreterError
+
+from agents import make_agent, solve
+from agents.agent import LIMITS
+from agents.sandbox import Limits, SandboxError, SandboxExecutor, forkserver, tier
+from agents.sandbox.frames import BrokenChannelError, Channel
+from agents.sandbox.values import NotDataError, decode, encode
+
+from .scripted import ScriptedModel, step
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def executor():
+    executor = SandboxExecutor([], limits=Limits(seconds=2, memory_mb=128))
+    executor.send_tools({})
+    yield executor
+    executor.cleanup()
+
+
+def children(pid: int) -> set[int]:
+    """All processes below one."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == pid and fields[0] != "Z":
+                found |= {int(folder.name)} | children(int(folder.name))
+    return found
+
+
+def eventually(true, seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.02)
+    return true()
+
+
+# State.
+
+
+def test_state_lasts_from_action_to_action(executor):
+    executor("def double(x):\n    return 2 * x\nn = 3")
+    assert executor("double(n)").output == 6
+
+
+def test_an_error_keeps_what_was_done_before_it(executor):
+    with pytest.raises(InterpreterError, match="ZeroDivisionError"):
+        executor("n = 5\nprint('seen')\nn / 0")
+    assert executor.state["_print_outputs"] == "seen\n"
+    assert executor("n").output == 5
+
+
+def test_an_action_that_was_stopped_undoes_itself(executor):
+    executor("n = [1]")
+    with pytest.raises(ExecutionTimeoutError, match="exceeded the maximum execution time of 2 sec"):
+        executor("n.append(2)\nfor _ in iter(int, 1):\n    pass")
+    assert executor("n").output == [1]
+    assert executor.last.limit is None
+
+
+def test_trials_change_nothing_until_one_is_adopted(executor):
+    executor("n = 1")
+    outcomes = executor.trials(["n = n + 1\nn", "n = n + 10\nn", "n = n / 0"])
+    assert [outcome.output for outcome in outcomes] == [2, 11, None]
+    assert outcomes[2].error.endswith("division by zero")
+    executor.adopt(outcomes[1])
+    assert executor("n").output == 11
+    with pytest.raises(ValueError, match="newest trials"):
+        executor.adopt(outcomes[0])
+
+
+def test_generators_and_classes_fork_with_the_state(executor):
+    executor("class Box:\n    items = []\ng = (i for i in range(9))\nnext(g)")
+    first, second = executor.trials(
+        ["Box.items.append(1)\nnext(g)", "next(g)\n(next(g), Box.items)"]
+    )
+    assert (first.output, second.output) == (1, (2, []))
+
+
+def test_variables_are_plain_data_or_refused(executor):
+    executor.send_variables({"table": {"a": (1, 2.5), 3: {None}}})
+    assert executor("table").output == {"a": (1, 2.5), 3: {None}}
+    with pytest.raises(ValueError, match=r"'thing'.*object"):
+        executor.send_variables({"thing": object()})
+
+
+def test_cleanup_ends_the_run_and_a_new_one_starts_afresh(executor):
+    executor("n = 1")
+    executor.cleanup()
+    with pytest.raises(InterpreterError, match="`n` is not defined"):
+        executor("n")
+
+
+def test_an_authorised_package_that_loads_late_works_unsealed():
+    executor = SandboxExecutor(["json", "decimal", "fractions", "sqlite3"])
+    assert not executor.sealed
+    code = "import json, decimal\njson.dumps({'a': str(decimal.Decimal('0.1'))})"
+    assert executor(code).output == '{"a": "0.1"}'
+
+
+def test_numpy_and_sympy_work_sealed():
+    executor = SandboxExecutor(["numpy.*", "sympy.*"])
+    assert executor.sealed
+    code = "import numpy as np\nfrom numpy.linalg import inv\nfloat(inv(np.eye(2) * 2)[0, 0])"
+    assert executor(code).output == 0.5
+    code = "import sympy as s\nx = s.symbols('x')\n(s.solve(x**2 - 2, x), s.integrate(s.sin(x), x))"
+    assert executor(code).output == "([-sqrt(2), sqrt(2)], -cos(x))"
+
+
+def test_two_runs_draw_different_random_numbers():
+    draws = {SandboxExecutor([])("import random\nrandom.random()").output for _ in range(3)}
+    assert len(draws) == 3
+
+
+# Limits.
+
+
+@pytest.mark.parametrize(
+    ("code", "limit", "told"),
+    [
+        ("for _ in iter(int, 1):\n    pass", "seconds", "maximum execution time of 2 seconds"),
+        ("import time\ntime.sleep(60)", "seconds", "maximum execution time"),
+        ("10 ** 10 ** 8", "seconds", "maximum execution time"),
+        ("x = 'a' * 10**9", "memory", "MemoryError"),
+        ("for i in range(60):\n    echo(i)", "calls", "limit of 50 tool calls in one action"),
+    ],
+)
+def test_a_limit_is_something_the_model_reads(executor, code, limit, told):
+    executor.send_tools({"echo": lambda x: x})
+    start = time.monotonic()
+    with pytest.raises(
+        InterpreterError if limit != "seconds" else ExecutionTimeoutError, match=told
+    ):
+        executor(code)
+    assert executor.last.limit == limit
+    assert time.monotonic() - start < 2 + 2
+    assert executor("1 + 1").output == 2
+
+
+def test_long_output_is_cut_and_counted(executor):
+    result = executor("print('x' * 200_000)")
+    assert 50_000 <= len(result.logs) < 51_000 and "truncated" in result.logs
+    assert executor.last.limit == "output"
+
+
+def test_calls_of_a_whole_run_are_limited():
+    executor = SandboxExecutor([], limits=Limits(run_calls=3))
+    executor.send_tools({"echo": lambda x: x})
+    executor("echo(1)\necho(2)")
+    with pytest.raises(InterpreterError, match="limit of 3 tool calls in one run"):
+        executor("echo(3)\necho(4)")
+
+
+def test_a_tool_that_hangs_is_not_waited_for():
+    executor = SandboxExecutor([], limits=Limits(seconds=0.5))
+    executor.send_tools({"hang": lambda: time.sleep(30)})
+    start = time.monotonic()
+    with pytest.raises(ExecutionTimeoutError):
+        executor("hang()")
+    assert time.monotonic() - start < 0.5 + 2
+
+
+def test_past_its_tokens_a_run_has_one_more_step():
+    model = ScriptedModel(step("Hm.", "print(1)"), step("Now.", "final_answer(1)"))
+    limits = Limits(run_tokens=10)
+    trajectory = solve(make_agent(model, [], limits=limits, max_steps=9), "q")
+    assert trajectory.steps[0].limit == "run_tokens"
+    assert "limit of 10 tokens is reached" in trajectory.messages[3].content
+    assert (trajectory.answer, trajectory.stop) == ("1", "answered")
+    never = solve(
+        make_agent(ScriptedModel(step("Hm.", "1 / 0")), [], limits=limits, max_steps=9), "q"
+    )
+    assert (len(never.steps), never.stop) == (2, "max_steps")
+
+
+def test_past_its_seconds_too():
+    limits = Limits(run_seconds=0.001)
+    model = ScriptedModel(step("Hm.", "print(1)"))
+    trajectory = solve(make_agent(model, [], limits=limits, max_steps=9), "q")
+    assert [s.limit for s in trajectory.steps] == ["run_seconds", None]
+
+
+def test_the_limits_of_an_agent_keep_a_small_context():
+    agent = make_agent(ScriptedModel(step("So.", "print('x' * 9000)"), "x"), [], max_steps=2)
+    trajectory = solve(agent, "q")
+    assert len(trajectory.messages[3].content) < LIMITS.output_chars + 200
+    assert trajectory.steps[0].limit == "output"
+
+
+def test_limits_are_read_by_name():
+    assert Limits.read("seconds=5, run_tokens=100") == Limits(seconds=5, run_tokens=100)
+    for text, told in [
+        ("secs=5", "there are: seconds"),
+        ("seconds=no", "number"),
+        ("calls=0", "more"),
+    ]:
+        with pytest.raises(ValueError, match=told):
+            Limits.read(text)
+
+
+# Killed from outside.
+
+
+def test_a_killed_worker_costs_the_run_its_variables_and_nothing_else(executor):
+    executor("n = 1")
+    for pid in children(executor._server.pid) & group(executor):
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(InterpreterError, match="lost, and every variable"):
+        executor("n")
+    assert executor("n = 2\nn").output == 2
+
+
+def test_a_killed_fork_server_is_replaced(executor):
+    executor("n = 1")
+    before = executor._server.pid
+    left = children(before)
+    os.kill(before, signal.SIGKILL)
+    with pytest.raises(InterpreterError, match="lost"):
+        executor("n")
+    assert executor("n = 2\nn").output == 2
+    assert executor._server.pid != before
+    assert eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left))
+
+
+def test_an_agents_run_goes_on_after_its_worker_was_killed():
+    killer = {}
+
+    class Killer(ScriptedModel):
+        def generate(self, *args, **kwargs):
+            if len(self.requests) == 1:
+                for pid in group(killer["agent"].python_executor):
+                    os.kill(pid, signal.SIGKILL)
+            return super().generate(*args, **kwargs)
+
+    model = Killer(
+        step("One.", "n = 1"), step("Two.", "print(n)"), step("Three.", "final_answer(3)")
+    )
+    killer["agent"] = make_agent(model, [])
+    trajectory = solve(killer["agent"], "q")
+    assert trajectory.answer == "3" and trajectory.steps[1].limit == "process"
+
+
+def test_a_run_leaves_no_process_behind():
+    executor = SandboxExecutor([], limits=Limits(seconds=1))
+    executor("n = 1")
+    server = executor._server.pid
+    before = children(server)
+    executor.trials(["import time\ntime.sleep(9)", "n", "x = 'a' * 10**10"])
+    executor.cleanup()
+    assert eventually(lambda: not children(server) & before)
+    assert eventually(lambda: not group(executor))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_app_leaves_no_process_behind(how):
+    program = (
+        "from agents.sandbox import SandboxExecutor, Limits\n"
+        "e = SandboxExecutor([], limits=Limits(seconds=60))\n"
+        "e('n = 1')\nprint(e._server.pid, flush=True)\n"
+        "e.trials(['while True:\\n    pass', 'import time\\ntime.sleep(60)', 'n'])"
+    )
+    app = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    server = int(app.stdout.readline())
+    assert eventually(lambda: len(children(server)) >= 4)
+    left = children(server) | {server}
+    app.send_signal(how)
+    app.wait(20)
+    app.stdout.close()
+    assert eventually(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in left))
+
+
+def group(executor) -> set[int]:
+    """Processes of the executor's run."""
+    session = executor._session
+    if session is None:
+        return set()
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[2]) == session.group:
+                found.add(int(folder.name))
+    return found
+
+
+# What the machine can do.
+
+
+def test_where_code_cannot_be_confined_it_is_not_run():
+    with pytest.raises(SandboxError, match=r"Linux only, not on darwin.*Docker.*--unsafe-local"):
+        tier.check_machine("darwin", "arm64")
+    with pytest.raises(SandboxError, match="riscv64"):
+        tier.check_machine("linux", "riscv64")
+
+
+def test_a_sandbox_that_does_not_hold_is_refused(monkeypatch):
+    monkeypatch.setattr(tier, "CANARIES", "['read a file']")
+    server = forkserver.server_for([])
+    with pytest.raises(SandboxError, match=r"does not hold.*read a file.*--unsafe-local"):
+        tier.try_to_break_out(server, True)
+
+
+def test_without_landlock_only_sealable_imports_are_run():
+    class Server:
+        layers = {"landlock": 0, "namespaces": False}  # noqa: RUF012
+
+    assert tier.of(Server()) == "sealed"
+    assert tier.sealed_or_refused("sealed", ["numpy.*"], None) is True
+    for imports, sealed in [(["pandas"], None), (["numpy"], False)]:
+        with pytest.raises(SandboxError, match="no Landlock"):
+            tier.sealed_or_refused("sealed", imports, sealed)
+
+
+def test_the_environment_inside_is_empty(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    executor = SandboxExecutor([], interpreter="python", sealed=False)
+    environment = executor("import os\ndict(os.environ)").output
+    assert "HF_TOKEN" not in environment and "PATH" not in environment
+
+
+def test_an_unconfined_agent_is_asked_for_by_name():
+    model = ScriptedModel(step("So.", "final_answer(2)"))
+    assert solve(make_agent(model, [], unsafe_local=True), "q").answer == "2"
+
+
+# The wire.
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, True, 1, -2.5, "é\n", 10**100, [1, [2]], (1, ("a",)), {1, 2}, frozenset({3}), {"a": 1},
+        {1: "a", (2, 3): None}, {"!": "set"}, 1 + 2j, b"\x00\xff", float("inf"),
+    ],
+)  # fmt: skip
+def test_a_value_comes_back_as_it_was(value):
+    import json
+
+    back = decode(json.loads(json.dumps(encode(value))))
+    assert back == value and type(back) is type(value)
+
+
+def test_what_is_no_data_is_not_sent():
+    for value in (object(), [print], {"a": {1: lambda: 0}}, type("S", (str,), {})("x")):
+        with pytest.raises(NotDataError):
+            encode(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"!": "set", "of": [[1]]}, {"!": "dict", "of": [1]}, {"!": "eval", "of": "1"}, {"!": "set"},
+        {"!": ["set"], "of": []}, {"!": "bytes", "of": 3}, {"!": "complex", "of": ["a", "b"]},
+        {"!": "dict", "of": [[[1], 2]]}, {"!": "tuple", "of": 5}, {"!": "bytes", "of": "\u20ac"},
+    ],
+)  # fmt: skip
+def test_a_forged_value_is_refused(value):
+    with pytest.raises(ValueError):
+        decode(value)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\xff" * 64, b"\x00\x00\x00\x02{}extra\x00", b"\x00\x00\x00\x03abc", b"\x00\x00\x00\x02[]",
+        b"\x00\x03\x0d\x40" + b"[" * 200_000, b"\x00\x00\x00\x01", b"",
+    ],
+)  # fmt: skip
+def test_a_broken_frame_is_an_end_and_never_a_crash(sent):
+    import socket
+
+    ours, theirs = socket.socketpair()
+    ours.settimeout(5)
+    theirs.settimeout(5)
+    with theirs:
+        import threading
+
+        thread = threading.Thread(target=lambda: (theirs.sendall(sent), theirs.close()))
+        thread.start()
+        channel = Channel(ours, 1 << 20)
+        with pytest.raises(BrokenChannelError):
+            while True:
+                channel.receive()
+        thread.join()
+    channel.close()

@@ -37,14 +37,16 @@ class Row:
     reason: str | None = None
     """Why it ended: "stop" or "length"."""
 
-    def take(self, token: int, tokenizer, end_ids: set[int]) -> None:
+    def take(self, token: int, decoder: Decoder) -> None:
         """Append a token, or end."""
-        if token in end_ids:
+        if token in decoder.end_ids:
             self.reason = "stop"
             return
         self.written.append(token)
-        if self.stop:
-            tail = tokenizer.decode(self.written[-LOOK_BACK:])
+        # A stop string ends with its last character: only a token that has it can complete one.
+        text = decoder.text(token)
+        if any(stop[-1] in text for stop in self.stop):
+            tail = decoder.tokenizer.decode(self.written[-LOOK_BACK:])
             if any(stop in tail for stop in self.stop):
                 self.reason = "stop"
                 return
@@ -67,24 +69,19 @@ class Decoder:
         # Other kinds of layers (sliding windows, states) keep what cannot be continued from the middle.
         self.can_remember = kinds == {"full_attention"}
         self._kept: OrderedDict[int, _Read] = OrderedDict()
+        self._texts: dict[int, str] = {}
 
     @torch.inference_mode()
     def decode(self, rows: list[Row]) -> None:
         """Write every row to its end."""
         logits, cache, mask = self._read_once(rows)
         active = list(range(len(rows)))  # the batch's rows, by their place in `rows`
-        generators = {
-            i: torch.Generator().manual_seed(r.seed)
-            for i, r in enumerate(rows)
-            if r.temperature > 0
-        }
+        choose = Choice(rows)
         while True:
-            tokens = [
-                self._choose(logits[at], rows[i], generators.get(i)) for at, i in enumerate(active)
-            ]
+            tokens = choose(logits, active)
             for at, (i, token) in enumerate(zip(active, tokens, strict=True)):
                 if rows[i].reason is None:
-                    rows[i].take(token, self.tokenizer, self.end_ids)
+                    rows[i].take(token, self)
                     if rows[i].reason is not None:
                         self._remember(rows[i], cache, at, mask)
             going = [at for at, i in enumerate(active) if rows[i].reason is None]
@@ -154,12 +151,12 @@ class Decoder:
         )
         return out.logits[:, -1].float()
 
-    @staticmethod
-    def _choose(logits, row: Row, generator) -> int:
-        if generator is None:
-            return int(logits.argmax())
-        chances = torch.softmax(logits.cpu() / row.temperature, dim=-1)
-        return int(torch.multinomial(chances, 1, generator=generator))
+    def text(self, token: int) -> str:
+        """What a token alone reads as."""
+        known = self._texts.get(token)
+        if known is None:
+            known = self._texts[token] = self.tokenizer.decode([token])
+        return known
 
     def _cache(self, kept: list[_Read | None], past: int):
         if not self.can_remember:
@@ -199,6 +196,39 @@ class Decoder:
         self._kept[row.key] = _Read(ids, layers)
         while sum(known.size for known in self._kept.values()) > self.memory:
             self._kept.popitem(last=False)
+
+
+class Choice:
+    """The next token of each row: the likeliest, or drawn. Each row has random numbers of its own."""
+
+    def __init__(self, rows: list[Row]):
+        self.temperatures = torch.tensor([row.temperature for row in rows])
+        self.warm = bool((self.temperatures > 0).any())
+        if self.warm:
+            longest = max(row.limit for row in rows)
+            self.numbers = torch.zeros(
+                len(rows), longest
+            )  # uniform, one for each token of each row
+            for at, row in enumerate(rows):
+                if row.temperature > 0:
+                    generator = torch.Generator().manual_seed(row.seed)
+                    self.numbers[at, : row.limit] = torch.rand(row.limit, generator=generator)
+        self.step = 0
+
+    def __call__(self, logits: torch.Tensor, active: list[int]) -> list[int]:
+        """logits: (rows in `active`, vocabulary)."""
+        tokens = logits.argmax(dim=-1).cpu()
+        if self.warm:
+            temperatures = self.temperatures[active].unsqueeze(1)
+            chances = torch.softmax(logits.cpu() / temperatures.clamp(min=1e-6), dim=-1)
+            sums = chances.cumsum(dim=-1)
+            drawn = torch.searchsorted(
+                sums, self.numbers[active, self.step].unsqueeze(1) * sums[:, -1:]
+            )
+            drawn = drawn.squeeze(1).clamp(max=logits.shape[-1] - 1)
+            tokens = torch.where(temperatures.squeeze(1) > 0, drawn, tokens)
+        self.step += 1
+        return tokens.tolist()
 
 
 @dataclass(frozen=True)

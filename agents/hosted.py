@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from smolagents import LiteLLMModel
 
-from .replies import TIMEOUT, Replies, _said
+from .replies import TIMEOUT, Replies, said
 
 COMPATIBLE = ("openai", "custom_openai", "hosted_vllm", "litellm_proxy", "lm_studio", "llamafile")
 """litellm's names for servers that are sent the request as it is."""
@@ -48,7 +48,7 @@ class HostedModel(Replies, LiteLLMModel):
         if not self._continues_itself:
             return super()._begun(messages, prefix, settings)
         prefix = prefix.rstrip()  # Anthropic refuses a turn that ends in white space
-        return [*messages, _said(prefix)], prefix, {**settings, "begun": True}
+        return [*messages, said(prefix)], prefix, {**settings, "begun": True}
 
     def _checked(self, text: str, prefix: str) -> str:
         # Mistral repeats the start in its reply, and litellm puts it before Anthropic's.

@@ -1,18 +1,25 @@
 """Find a model by its name: the pocket models, a folder or Hub id, or an OpenAI-compatible server.
 
 Every model here takes, beside smolagents' arguments of `generate`: `temperature` (0 is greedy),
-`max_tokens`, and `prefix`, the unfinished start of the reply, which the returned text includes.
+`max_tokens`, and `prefix`, an argument by that name: the unfinished start of the reply, which the returned
+text includes. It may have `sample(messages, n, stop_sequences, **settings)`, which draws n replies (ask with
+`sampling.draw`), and `why_no_prefix()`, what its server says against a prefix.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from smolagents import Model
 from smolagents.models import ChatMessage
+
+from .sampling import draw
+from .template import plain
 
 ROOT = Path(__file__).parent.parent
 POCKET = {
@@ -22,13 +29,17 @@ POCKET = {
 # A program, not weights. It stands with the world it knows, and is found by name: nothing else in this
 # package knows of `distill`.
 TEACHER = ("distill.pocket.teacher", "PocketTeacher")
+Way = Literal["prefix", "prompt"]
+"""How a model is given its first thought."""
+BEGIN_WITH = "Begin with this thought: "
 
 
 def load_model(name: str, **settings) -> Model:
     """The model of that name; `settings` are defaults of its requests (`temperature`, `max_tokens`, …).
 
     name: `pocket`, `pocket-base`, `pocket-teacher`; a folder or Hub id (weights, or a LoRA adapter);
-        `http(s)://host:port/v1#model`, with the key in OPENAI_API_KEY where the server wants one.
+        `http(s)://host:port/v1#model`, with the key in OPENAI_API_KEY where the server wants one;
+        `litellm:provider/model`, where the package litellm is installed.
     Raises ValueError, saying what there is, for a name that is none of these.
     """
     if name == "pocket-teacher":
@@ -83,19 +94,84 @@ class WithSettings(Model):
             messages, stop_sequences=stop_sequences, **{**self.settings, **kwargs}
         )
 
+    def sample(self, messages, n, stop_sequences=None, **kwargs) -> list[ChatMessage]:
+        return draw(self.inner, messages, n, stop_sequences, **{**self.settings, **kwargs})
+
 
 class FirstThought(Model):
-    """The same model, with the start of its first reply given; for one run."""
+    """The same model, its first turn begun for it, or asked for with the question; for one run.
 
-    def __init__(self, inner: Model, prefix: str):
+    thought: as the model would write it, "Thought: …"; empty for a question that has none, which fails.
+    way: "prefix" gives the thought as the unfinished start of the first reply; "prompt" puts it beside
+        the question, for models that nothing can be put into the mouth of.
+    Raises ValueError for a model that takes no prefix.
+    """
+
+    def __init__(self, inner: Model, thought: str, way: Way = "prefix"):
         super().__init__(model_id=inner.model_id)
-        self.inner, self.prefix = inner, prefix
+        if way == "prefix" and not _takes_prefix(inner):
+            raise ValueError(_refusal(inner))
+        self.inner, self.thought, self.way = inner, thought, way
 
     def generate(self, messages, stop_sequences=None, **kwargs) -> ChatMessage:
-        prefix, self.prefix = self.prefix, ""
-        if prefix:
-            kwargs["prefix"] = prefix
-        return self.inner.generate(messages, stop_sequences=stop_sequences, **kwargs)
+        return self.inner.generate(
+            messages, stop_sequences=stop_sequences, **self._begun(messages), **kwargs
+        )
+
+    def sample(self, messages, n, stop_sequences=None, **kwargs) -> list[ChatMessage]:
+        return draw(self.inner, messages, n, stop_sequences, **self._begun(messages), **kwargs)
+
+    def ask(self, question: str) -> str:
+        """The question as it is put to the model; the agent's task, so that it is in the record."""
+        if self.way == "prefix" or not self.thought:
+            return question
+        return f"{question}\n\n{BEGIN_WITH}{self.thought.removeprefix('Thought:').strip()}"
+
+    def _begun(self, messages) -> dict[str, str]:
+        if not self.thought:
+            raise RuntimeError("there is no first thought for this question to begin with.")
+        # However often it is asked for its first turn: samples may be drawn in several requests.
+        first = all(message["role"] != "assistant" for message in plain(messages))
+        return {"prefix": self.thought} if first and self.way == "prefix" else {}
+
+
+def first_thought_of(model: Model | None) -> FirstThought | None:
+    """The first thought that a model was given, whatever it has been wrapped in since."""
+    while model is not None and not isinstance(model, FirstThought):
+        model = getattr(model, "inner", None)
+    return model
+
+
+def why_no_prefix(model: Model) -> str | None:
+    """One sentence on why the model's reply cannot be begun for it; None if it can, as far as can be told.
+
+    Asks a server, once.
+    """
+    inner = _unwrapped(model)
+    if not _takes_prefix(inner):
+        return _refusal(inner)
+    reason = inner.why_no_prefix() if hasattr(inner, "why_no_prefix") else None
+    return f"{inner.model_id} cannot take a first thought: {reason}." if reason else None
+
+
+def _takes_prefix(model: Model) -> bool:
+    return "prefix" in inspect.signature(_unwrapped(model).generate).parameters or hasattr(
+        _unwrapped(model), "why_no_prefix"
+    )
+
+
+def _refusal(model: Model) -> str:
+    inner = _unwrapped(model)
+    return (
+        f"{type(inner).__name__} ({inner.model_id}) cannot take a first thought: it has no way to be given "
+        "the start of its reply."
+    )
+
+
+def _unwrapped(model: Model) -> Model:
+    while isinstance(model, WithSettings | FirstThought):
+        model = model.inner
+    return model
 
 
 def _endpoint(name: str, settings: dict) -> Model:
@@ -123,6 +199,6 @@ def _litellm(name: str, settings: dict) -> Model:
         raise ValueError(
             "litellm is not installed: `pip install litellm`, or name an OpenAI-compatible server."
         )
-    from smolagents import LiteLLMModel
+    from .hosted import HostedModel
 
-    return LiteLLMModel(name, flatten_messages_as_text=True, **{"temperature": 0.0, **settings})
+    return HostedModel(name, **settings)

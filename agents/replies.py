@@ -8,15 +8,15 @@ and often do it silently; what one is found to do is remembered for the rest of 
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate
+from functools import partial
 from typing import Any
 
 import openai
-from smolagents.models import ApiModel, ChatMessage, MessageRole
+from smolagents.models import REMOVE_PARAMETER, ApiModel, ChatMessage, MessageRole
 from smolagents.monitoring import TokenUsage
 
 from .local import cut
+from .sampling import at_once
 
 TIMEOUT = 300.0
 """Seconds a request may take before it counts as the server's failure."""
@@ -37,7 +37,8 @@ class Replies(ApiModel):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         # Not left to smolagents: there, settings of the constructor silently beat those of a call.
-        self.defaults, self.kwargs = self.kwargs, {}
+        self.defaults = {k: v for k, v in self.kwargs.items() if v is not REMOVE_PARAMETER}
+        self.kwargs = {k: v for k, v in self.kwargs.items() if v is REMOVE_PARAMETER}
         self.most: int | None = None
         """Choices that a request is known to bring; None: all that it asks for."""
         self._lock = threading.Lock()
@@ -71,19 +72,19 @@ class Replies(ApiModel):
                 raise RuntimeError(f"{self.model_id} cannot take a first thought: {reason}.")
             messages, prefix, settings = self._begun(messages, prefix, settings)
 
-        def ask(number: int, before: int) -> list[ChatMessage]:
-            return self._ask(messages, number, before, stop_sequences, prefix, settings)
-
         # Servers refuse several greedy replies in one request: they would be the same.
         greedy = settings.get("temperature") == 0
         replies: list[ChatMessage] = []
         while (left := n - len(replies)) > 0:
             size = min(left, 1 if greedy else self.most or left)
-            sizes = [min(size, left - start) for start in range(0, left, size)]
-            starts = accumulate(sizes[:-1], initial=len(replies))
-            with ThreadPoolExecutor(len(sizes), thread_name_prefix="sample") as pool:
-                for found in pool.map(ask, sizes, starts):
-                    replies += found
+            requests = [
+                partial(
+                    self._ask, messages, min(size, n - at), at, stop_sequences, prefix, settings
+                )
+                for at in range(len(replies), n, size)
+            ]
+            for found in at_once(requests):
+                replies += found
         return replies
 
     def why_no_prefix(self) -> str | None:
@@ -100,7 +101,7 @@ class Replies(ApiModel):
     def _begun(self, messages, prefix: str, settings: dict) -> tuple[list, str, dict]:
         """Messages that end with the start of a reply, that start, and the settings to send with them."""
         extra = {**(settings.get("extra_body") or {}), **CONTINUE}
-        return [*messages, _said(prefix)], prefix, {**settings, "extra_body": extra}
+        return [*messages, said(prefix)], prefix, {**settings, "extra_body": extra}
 
     def _ask(
         self, messages, n: int, before: int, stop_sequences, prefix: str, settings: dict
@@ -126,7 +127,7 @@ class Replies(ApiModel):
         return [
             ChatMessage(
                 choice.message.role or MessageRole.ASSISTANT,
-                prefix + self._checked(text, prefix) if prefix else text,
+                prefix + self._checked(text or "", prefix) if prefix else text,
                 tool_calls=choice.message.tool_calls,
                 raw={"finish_reason": reason},
                 token_usage=TokenUsage(usage.prompt_tokens, usage.completion_tokens)
@@ -161,7 +162,7 @@ class Replies(ApiModel):
         Its count of the prompt's tokens tells, whatever the model: the same two messages are shorter with
         the last turn left open than with it closed and another one opened.
         """
-        chat = [_text(MessageRole.USER, "Name a letter."), _said("A")]
+        chat = [_text(MessageRole.USER, "Name a letter."), said("A")]
         begun, _, settings = self._begun(chat[:1], "A", dict(self.defaults))
         try:
             left_open = self._prompt_tokens(begun, settings)
@@ -194,10 +195,11 @@ def begun_anew(text: str, prefix: str, *, proven: bool = False) -> bool:
     proven: the server is known to continue. Then a second "Thought:" is the model's own.
     """
     words, given = " ".join(text.split()), " ".join(prefix.split())
-    label, _, thought = given.partition(" ")
-    if words.startswith((given, thought or given)) or text.lstrip().startswith(MARKERS):
+    label, _, thought = given.partition(": ")
+    echo = words.startswith((given, thought)) if thought else words.startswith(given)
+    if echo or text.lstrip().startswith(MARKERS):
         return True
-    return not proven and words.startswith((label, "<think>"))
+    return not proven and words.startswith((f"{label}:", "<think>"))
 
 
 def _read(choice, stop_sequences: list[str] | None) -> tuple[str | None, str | None]:
@@ -213,9 +215,12 @@ def _text(role: MessageRole, text: str) -> ChatMessage:
     return ChatMessage(role, [{"type": "text", "text": text}])
 
 
-def _said(text: str) -> ChatMessage:
+def said(text: str) -> ChatMessage:
     return _text(MessageRole.ASSISTANT, text)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200]
+def _first_line(error: openai.APIStatusError) -> str:
+    # Servers built on FastAPI give their reason as `detail`, which openai leaves out of its message.
+    body = getattr(error, "body", None)
+    detail = body.get("detail") if isinstance(body, dict) else None
+    return (f"{error}: {detail}" if detail else str(error)).strip().splitlines()[0][:200]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 from smolagents import Model
 from smolagents.models import ChatMessage
+
+T = TypeVar("T")
 
 
 def draw(
@@ -17,11 +22,13 @@ def draw(
     """
     if sample := getattr(model, "sample", None):
         return sample(messages, n, stop_sequences, **settings)
-    if n == 1:
-        return [model.generate(messages, stop_sequences=stop_sequences, **settings)]
-    with ThreadPoolExecutor(n, thread_name_prefix="draw") as pool:
-        asked = [
-            pool.submit(model.generate, messages, stop_sequences=stop_sequences, **settings)
-            for _ in range(n)
-        ]
-    return [reply.result() for reply in asked]
+    one = partial(model.generate, messages, stop_sequences=stop_sequences, **settings)
+    return at_once([one] * n)
+
+
+def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """What the calls return, in their order, each made in a thread; raises what the first of them raised."""
+    if len(calls) == 1:
+        return [calls[0]()]
+    with ThreadPoolExecutor(len(calls), thread_name_prefix="sample") as pool:
+        return list(pool.map(lambda call: call(), calls))

@@ -14,6 +14,7 @@ from smolagents import ActionStep, CodeAgent
 from smolagents.agents import AgentExecutionError, AgentMaxStepsError, AgentParsingError
 from smolagents.memory import FinalAnswerStep
 
+from .models import first_thought_of
 from .template import plain
 from .trajectory import Message, Step, Trajectory, Usage
 
@@ -36,7 +37,8 @@ def stream(agent: CodeAgent, question: str) -> Iterator[ActionStep | Trajectory]
             "This agent has answered a question before; make a new one for each question."
         )
     start, shown, final, error = time.monotonic(), 0, None, None
-    run = agent.run(question, stream=True)
+    thought = first_thought_of(agent.model)
+    run = agent.run(thought.ask(question) if thought else question, stream=True)
     try:
         for event in run:
             if isinstance(event, ActionStep) and event.step_number > shown:
@@ -65,6 +67,7 @@ def record(agent: CodeAgent, question: str, final, error: str | None, seconds: f
     messages, steps = transcript(agent, written)
     answered = error is None and not out_of_steps
     usages = [step.token_usage for step in written if step.token_usage]
+    thought = first_thought_of(agent.model)
     return Trajectory(
         question=question,
         messages=messages,
@@ -77,6 +80,7 @@ def record(agent: CodeAgent, question: str, final, error: str | None, seconds: f
         samples=getattr(agent, "samples", 1),
         temperature=getattr(agent, "temperature", None),
         tools=tuple(name for name in agent.tools if name != "final_answer"),
+        first_thought=thought.way if thought and written else None,
         usage=Usage(
             input_tokens=sum(u.input_tokens for u in usages),
             output_tokens=sum(u.output_tokens for u in usages),

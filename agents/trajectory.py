@@ -85,6 +85,8 @@ class Trajectory(Record):
     temperature: float | None = None
     """As asked for; None means the model's own, greedy if nothing else was said."""
     tools: tuple[str, ...] = ()
+    first_thought: Literal["prefix", "prompt"] | None = None
+    """How its first thought was given: as the start of the first reply, or with the question."""
     usage: Usage = Usage()
     seconds: float = 0.0
     steps: tuple[Step, ...] = ()

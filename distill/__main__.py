@@ -157,6 +157,13 @@ def collect(
             "--first-thought", help="Begin each run with the model's own chain of thought."
         ),
     ] = False,
+    first_thought_in_prompt: Annotated[
+        bool,
+        typer.Option(
+            "--first-thought-in-prompt",
+            help="Give it with the question, to a model whose reply cannot be begun for it.",
+        ),
+    ] = False,
     attempts: Attempts = 1,
     samples: Samples = 1,
     sequential: Sequential = False,
@@ -180,9 +187,11 @@ def collect(
     from .collect import collect
 
     counts = collect(
-        problems, model, out, method=method, first_thought=first_thought, attempts=attempts,
-        temperature=temperature, max_tokens=max_tokens, max_steps=max_steps, workers=workers, tools=tools,
-        index=index, prompt=prompt, seed=seed, limit=limit, force=force,
+        problems, model, out, method=method, attempts=attempts,
+        first_thought="prompt" if first_thought_in_prompt else first_thought,
+        samples=samples, sequential=sequential, temperature=temperature, max_tokens=max_tokens, max_steps=max_steps,
+        workers=workers, tools=tools, index=index, prompt=prompt, imports=imports, limits=limits,
+        unsafe_local=unsafe_local, seed=seed, limit=limit, force=force,
     )  # fmt: skip
     print(f"{out}: {_counts(counts) or 'nothing left to do'}")
     _last(json, {"out": str(out), "new": dict(counts)})
@@ -227,6 +236,9 @@ def train(
         int, typer.Option(help="Tokens; longer samples are left out and counted.")
     ] = 10240,
     warmup: Annotated[float, typer.Option(help="Steps, or below 1 the share of all.")] = 0.0,
+    stop_at: Annotated[
+        float, typer.Option(help="Share of the steps after which to stop, for an early checkpoint.")
+    ] = 1.0,
     prompt: Annotated[str, typer.Option(help="The student's system prompt.")] = "student",
     tools: Annotated[
         str, typer.Option(help="Your .py files of tools, as the rollouts were collected with.")
@@ -241,8 +253,8 @@ def train(
 
     summary = train(
         folders, student, out, method=method, full=full, rate=rate, epochs=epochs, batch_size=batch_size,
-        rank=rank, alpha=alpha, dropout=dropout, max_length=max_length, warmup=warmup, prompt=prompt, tools=tools,
-        seed=seed, force=force,
+        rank=rank, alpha=alpha, dropout=dropout, max_length=max_length, warmup=warmup, stop_at=stop_at,
+        prompt=prompt, tools=tools, seed=seed, force=force,
     )  # fmt: skip
     print(
         f"{out}: {summary['steps']} steps, loss {summary['first_loss']} to {summary['last_loss']}, {summary['seconds']} s"

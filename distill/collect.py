@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 from agents import load_model
 from agents.agent import IMPORTS
+from agents.models import Way, why_no_prefix
 
 from . import benchmarks
-from .rollout import read_rollouts, run_rollouts
+from .rollout import FILE, read_rollouts, run_rollouts
 from .run import digest, run_folder
 from .solvers import SEARCH, make_solvers
 
@@ -22,7 +24,7 @@ def collect(
     out: Path,
     *,
     method: str = "agent",
-    first_thought: bool = False,
+    first_thought: bool | Way = False,
     attempts: int = 1,
     samples: int = 1,
     sequential: bool = False,
@@ -46,9 +48,11 @@ def collect(
 
     problems: a file, or benchmark names with commas between. prompt: the teacher's by default here.
     first_thought: begin each run's first thought with the first paragraph of the model's own chain of
-    thought on the same question; those are collected first, in `out/first_thoughts`. loaded: the model
-    itself, where the caller has it already. Raises ValueError for a caller's mistake, before anything is
-    written.
+    thought on the same question; those are collected first, in `out/first_thoughts`. It is given as the
+    "prefix" of the reply (so does True), or in the "prompt", for models whose reply cannot be begun. A
+    problem without one is not run: its rollout fails, and is tried again by the next call. loaded: the
+    model itself, where the caller has it already. Raises ValueError for a caller's mistake, before
+    anything is written.
     """
     if min(attempts, samples, workers, max_steps) < 1 or (limit is not None and limit < 1):
         raise ValueError("attempts, samples, workers, max_steps and limit start at 1.")
@@ -62,13 +66,16 @@ def collect(
         raise ValueError(f"A temperature is 0 (greedy) or more, not {temperature}.")
     if max_tokens is not None and max_tokens < 1:
         raise ValueError("max_tokens starts at 1.")
+    way = "prefix" if first_thought is True else first_thought or None
+    if way not in (None, *get_args(Way)):
+        raise ValueError(f"No way {way!r} to give a first thought; there are: prefix, prompt.")
     source = benchmarks.load(problems, seed=seed, limit=limit)
     prompt = prompt or ("teacher" if verb == "collect" and method == "agent" else None)
     settings = {
         "problems": digest(problems),
         "model": model,
         "method": method,
-        "first_thought": first_thought,
+        "first_thought": way,
         "samples": samples,
         "sequential": sequential,
         "temperature": temperature,
@@ -94,29 +101,40 @@ def collect(
     }
     # Told now what is wrong with them.
     make_solvers(None, method=method, index=index, prompt=prompt, **chosen)
-    if first_thought and method != "agent":
+    if way and method != "agent":
         raise ValueError(
             "--first-thought begins an agent's thought; it means nothing for a chain of thought."
         )
     if loaded is None:
         loaded = load_model(model, **_model_settings(model, seed, max_tokens))
+    if way == "prefix" and (reason := why_no_prefix(loaded)):
+        raise ValueError(f"{reason} --first-thought-in-prompt gives it with the question instead.")
     with run_folder(out, verb, settings, force=force):
         if index is None:
             index = _index(source, out)
         solvers = {**chosen, "index": index}
         thoughts = None
-        if first_thought:
+        lacking = 0
+        if way:
             make = make_solvers(loaded, **{**solvers, "temperature": None}, method="cot")
             run_rollouts(
                 source.problems, make, out / FIRST_THOUGHTS, workers=workers, title="first thoughts"
             )
             thoughts = first_thoughts(out / FIRST_THOUGHTS)
+            lacking = sum(problem.id not in thoughts for problem in source.problems)
         make = make_solvers(
-            loaded, **solvers, method=method, prompt=prompt, first_thoughts=thoughts
+            loaded, **solvers, method=method, prompt=prompt, first_thoughts=thoughts, way=way
         )
-        return run_rollouts(
+        ended = run_rollouts(
             source.problems, make, out, attempts=attempts, workers=workers, title=out.name
         )
+        if lacking:
+            ended["no_first_thought"] = lacking
+            print(
+                f"{lacking} of {len(source.problems)} problems have no first thought and were not run; "
+                f"the reasons are in {out / FIRST_THOUGHTS / FILE}. Calling again tries them again."
+            )
+        return ended
 
 
 def first_thoughts(folder: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ import tools as toolbox
 from agents import make_agent, make_thinker
 from agents.agent import IMPORTS, LIMITS, read_prompt
 from agents.answers import same_words
-from agents.models import FirstThought
+from agents.models import FirstThought, Way
 from agents.sandbox import Limits
 
 from .problems import Problem
@@ -36,12 +36,13 @@ def make_solvers(
     limits: str = "",
     unsafe_local: bool = False,
     first_thoughts: dict[str, str] | None = None,
+    way: Way | None = None,
 ) -> Callable[[Problem], object]:
     """A function that makes a fresh solver for a problem; model, tools and index are shared.
 
     index: a folder or a Retriever for the search tool. first_thoughts: per problem id, how its first
-    thought begins. imports: with commas between; limits: as `Limits.read` takes them; the rest as in
-    `agents.make_agent`.
+    thought begins, given in that `way`; the run of a problem without one fails. imports: with commas
+    between; limits: as `Limits.read` takes them; the rest as in `agents.make_agent`.
     Raises ValueError for a method, tool or limit that is not there, SandboxError where code cannot be
     confined.
     """
@@ -71,9 +72,11 @@ def make_solvers(
     make_agent(Model(), [], **settings)  # told now what is wrong with them
 
     def solver(problem: Problem):
-        start = (first_thoughts or {}).get(problem.id)
+        thinking = model
+        if first_thoughts is not None:
+            thinking = FirstThought(model, first_thoughts.get(problem.id, ""), way or "prefix")
         return make_agent(
-            FirstThought(model, start) if start else model,
+            thinking,
             loaded,
             same_answer=same_mathematics if problem.kind == "math" else same_words,
             **settings,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from smolagents import Model
 
-from agents import Message, make_agent
+from agents import Message, Trajectory, make_agent
 from agents.agent import read_prompt
 from agents.models import resolve
 from agents.weights import load_pretrained
@@ -48,6 +48,7 @@ def train(
     dropout: float = 0.05,
     max_length: int = 10240,
     warmup: float = 0.0,
+    stop_at: float = 1.0,
     prompt: str = "student",
     tools: str = "",
     seed: int = 0,
@@ -57,9 +58,10 @@ def train(
 
     Defaults are the paper's (LoRA r=64, alpha=128 on all linear layers, 2e-4, 2 epochs, 8 a batch).
     warmup: steps, or below 1 the share of all steps. max_length: tokens; a longer sample is left out and
-    counted, never cut. full: train all weights. Raises ValueError for a caller's mistake.
+    counted, never cut. full: train all weights. stop_at: share of the steps after which to stop, with the
+    rate where it is then: a checkpoint of the whole training. Raises ValueError for a caller's mistake.
     """
-    _sensible(rate, epochs, batch_size, rank, alpha, dropout, max_length, warmup, seed)
+    _sensible(rate, epochs, batch_size, rank, alpha, dropout, max_length, warmup, stop_at, seed)
     base = resolve(student)
     if (Path(base) / "adapter_config.json").is_file():
         raise ValueError(f"{student} is an adapter; train from its base model, or merge it first.")
@@ -80,6 +82,7 @@ def train(
         "dropout": dropout,
         "max_length": max_length,
         "warmup": warmup,
+        "stop_at": stop_at,
         "prompt": prompt,
         "tools": tools,
         "seed": seed,
@@ -137,8 +140,17 @@ def student_messages(
             else:
                 prompts[names] = read_prompt("cot")
         system = Message(role="system", content=prompts[names])
-        conversations.append((system, *(m for m in trajectory.messages if m.role != "system")))
+        conversations.append((system, *_as_asked(trajectory)))
     return conversations
+
+
+def _as_asked(trajectory: Trajectory) -> list[Message]:
+    """The conversation from the question on: without the first thought that was put beside it."""
+    said = [m for m in trajectory.messages if m.role != "system"]
+    if trajectory.first_thought == "prompt":
+        head, question, _ = said[0].content.partition(trajectory.question)
+        said[0] = Message(role="user", content=head + question)
+    return said
 
 
 def _train(
@@ -157,6 +169,7 @@ def _train(
     dropout,
     max_length,
     warmup,
+    stop_at,
     prompt,
     tools,
     seed,
@@ -225,11 +238,15 @@ def _train(
         ),
     )
     start = time.monotonic()
-    with progress(f"train {out.name}", trainer_steps(len(samples), batch_size, epochs)) as advance:
+    with progress(
+        f"train {out.name}", trainer_steps(len(samples), batch_size, epochs, stop_at)
+    ) as advance:
 
         class Advance(TrainerCallback):
-            def on_step_end(self, *_, **__):
+            def on_step_end(self, args, state, control, **_):
                 advance()
+                if state.global_step >= stop_at * state.max_steps:
+                    control.should_training_stop = True
 
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Advance())
@@ -248,14 +265,14 @@ def _train(
         "first_loss": losses[0] if losses else None,
         "last_loss": losses[-1] if losses else None,
         "seconds": round(seconds, 1),
-        "tokens_per_second": round(tokens * epochs / seconds),
+        "tokens_per_second": round(tokens * epochs * stop_at / seconds),
     }
     write_json(out / "train.json", {**summary, "losses": losses})
     return summary
 
 
-def trainer_steps(samples: int, batch_size: int, epochs: float) -> int:
-    return math.ceil(epochs * math.ceil(samples / batch_size))
+def trainer_steps(samples: int, batch_size: int, epochs: float, stop_at: float) -> int:
+    return math.ceil(stop_at * math.ceil(epochs * math.ceil(samples / batch_size)))
 
 
 def encode_checked(tokenizer, conversations, max_length: int) -> tuple[list[Sample], int]:
@@ -305,11 +322,15 @@ def _save(trainer, tokenizer, base: str, student: str, out: Path, full: bool) ->
     tokenizer.save_pretrained(str(out))
 
 
-def _sensible(rate, epochs, batch_size, rank, alpha, dropout, max_length, warmup, seed) -> None:
+def _sensible(
+    rate, epochs, batch_size, rank, alpha, dropout, max_length, warmup, stop_at, seed
+) -> None:
     least = {"batch_size": batch_size, "rank": rank, "alpha": alpha, "max_length": max_length}
     for name, value in least.items():
         if value < 1:
             raise ValueError(f"{name} starts at 1, not {value}.")
+    if not 0 < stop_at <= 1:
+        raise ValueError(f"stop_at is a share of the steps, above 0 and at most 1, not {stop_at}.")
     if not (rate > 0 and epochs > 0 and 0 <= dropout < 1 and warmup >= 0 and seed >= 0):
         raise ValueError(
             "rate and epochs are above 0, dropout is from 0 to below 1, warmup and seed at least 0."

@@ -15,6 +15,8 @@ from agents.models import POCKET
 from distill.problems import Problem
 from tools.retrieval import LexicalIndex, Passage
 
+from .loopback import ChatServer
+
 PASSAGES = [
     Passage(id="1", title="Lurra", text="Lurra is a town on the river Oba."),
     Passage(
@@ -38,6 +40,14 @@ def problem():
     return Problem(
         id="p", question="Which river is Lurra on?", answers=("Oba",), benchmark="rivers"
     )
+
+
+@pytest.fixture
+def server():
+    """An OpenAI-compatible server; see loopback.py for what it can be told to do."""
+    with ChatServer() as server:
+        yield server
+        server.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -2,52 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 
 from agents import load_model, make_agent, solve
-from agents.models import FirstThought
+from agents.sampling import draw
 
-from .scripted import step
-
-
-@pytest.fixture
-def server():
-    """An OpenAI-compatible server on loopback that replays `replies` and keeps the bodies it receives."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            site.bodies.append(body)
-            reply = site.replies[min(len(site.bodies), len(site.replies)) - 1]
-            status, text = reply if isinstance(reply, tuple) else (200, reply)
-            choice = {
-                "index": 0,
-                "finish_reason": "stop",
-                "message": {"role": "assistant", "content": text},
-            }
-            usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-            answer = {"id": "x", "object": "chat.completion", "created": 0, "model": body["model"]}
-            data = json.dumps({**answer, "choices": [choice], "usage": usage}).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_):
-            pass
-
-    site = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    site.bodies, site.replies = [], []
-    threading.Thread(target=site.serve_forever, daemon=True).start()
-    site.name = f"http://127.0.0.1:{site.server_port}/v1#student"
-    yield site
-    site.shutdown()
-    site.server_close()
+from .scripted import ScriptedModel, step
 
 
 def test_what_the_server_receives_is_what_is_recorded(server, tool, monkeypatch):
@@ -60,7 +20,9 @@ def test_what_the_server_receives_is_what_is_recorded(server, tool, monkeypatch)
     record = [{"role": m.role, "content": m.content} for m in trajectory.messages]
     assert [body["messages"] for body in server.bodies] == [record[:2], record[:4]]
     assert server.bodies[0]["temperature"] == 0 and "</code>" in server.bodies[0]["stop"]
-    assert trajectory.answer == "Oba" and trajectory.usage.input_tokens == 14
+    assert trajectory.answer == "Oba" and trajectory.usage.input_tokens == sum(
+        len(server.rendered(b)) for b in server.bodies
+    )
     assert [s.finish_reason for s in trajectory.steps] == ["stop", "stop"]
     assert "sk-very-secret" not in trajectory.model_dump_json()
 
@@ -72,23 +34,6 @@ def test_settings_of_a_call_beat_the_models(server):
     assert (server.bodies[0]["temperature"], server.bodies[0]["max_tokens"]) == (0.4, 50)
 
 
-def test_a_first_thought_is_an_unfinished_turn_and_part_of_the_record(server):
-    server.replies = [" and I stop.\n<code>\nfinal_answer(1)\n"]
-    agent = make_agent(FirstThought(load_model(server.name), "Thought: I begin"), [])
-    trajectory = solve(agent, "q")
-    assert server.bodies[0]["messages"][-1] == {"role": "assistant", "content": "Thought: I begin"}
-    assert server.bodies[0]["continue_final_message"] is True
-    assert trajectory.messages[2].content.startswith("Thought: I begin and I stop.")
-
-
-def test_a_server_that_begins_the_turn_anew_is_an_error_not_a_trajectory(server):
-    server.replies = [step("Something else.", "final_answer(1)")]
-    trajectory = solve(
-        make_agent(FirstThought(load_model(server.name), "Thought: I begin"), []), "q"
-    )
-    assert trajectory.stop == "failed" and "began its turn anew" in trajectory.error
-
-
 def test_a_server_that_refuses_is_a_failed_run(server):
     server.replies = [(400, "no")]
     trajectory = solve(make_agent(load_model(server.name), []), "q")
@@ -98,3 +43,80 @@ def test_a_server_that_refuses_is_a_failed_run(server):
 def test_a_server_that_is_gone_is_a_failed_run():
     trajectory = solve(make_agent(load_model("http://127.0.0.1:9/v1#m"), []), "q")
     assert trajectory.stop == "failed" and "onnection" in trajectory.error
+
+
+MESSAGES = [{"role": "user", "content": [{"type": "text", "text": "q"}]}]
+WARM = {"temperature": 0.7}
+
+
+def texts(replies):
+    return [reply.content for reply in replies]
+
+
+def test_several_replies_come_from_one_request(server):
+    server.replies = ["a a", "b", "c"]
+    replies = load_model(server.name).sample(MESSAGES, 3, ["</code>"], **WARM)
+    assert texts(replies) == ["a a", "b", "c"]
+    assert [body["n"] for body in server.bodies] == [3]
+    assert [r.raw for r in replies] == [{"finish_reason": "stop"}] * 3
+    tokens = [(r.token_usage.input_tokens, r.token_usage.output_tokens) for r in replies]
+    assert tokens == [(len(server.rendered(server.bodies[0])), 4), (0, 0), (0, 0)]
+
+
+@pytest.mark.parametrize("choices", [1, 2, "refuse"])
+def test_a_server_that_gives_fewer_is_asked_for_the_rest_and_known_from_then_on(server, choices):
+    server.replies, server.choices = [str(i) for i in range(20)], choices
+    model = load_model(server.name)
+    assert sorted(texts(model.sample(MESSAGES, 5, **WARM))) == list("01234")
+    first, most = len(server.bodies), 2 if choices == 2 else 1
+    assert len(model.sample(MESSAGES, 5, **WARM)) == 5
+    asked = sorted(body.get("n", 1) for body in server.bodies[first:])
+    assert asked == ([1, 2, 2] if most == 2 else [1] * 5)
+
+
+def test_an_error_that_is_not_about_the_number_is_told(server):
+    server.replies = [(400, "The prompt is too long.")]
+    model = load_model(server.name)
+    with pytest.raises(Exception, match="too long"):
+        model.sample(MESSAGES, 4, **WARM)
+    assert len(server.bodies) == 2  # the second asks for one alone
+    server.replies = ["a"]
+    model.sample(MESSAGES, 4, **WARM)
+    assert server.bodies[-1]["n"] == 4
+
+
+def test_greedy_replies_are_asked_for_one_by_one(server):
+    server.replies = ["a"]
+    assert texts(load_model(server.name).sample(MESSAGES, 3)) == ["a"] * 3
+    assert all("n" not in body for body in server.bodies) and len(server.bodies) == 3
+
+
+def test_separate_requests_draw_with_separate_seeds(server):
+    server.replies, server.choices = ["a"], 1
+    load_model(server.name, seed=7).sample(MESSAGES, 3, **WARM)
+    assert sorted(body["seed"] for body in server.bodies) == [7, 8, 9]
+
+
+def test_every_reply_is_cut_where_the_server_ignored_a_stop(server):
+    server.replies = ["a</code> and on", "b", "c\nObservation: d</code>"]
+    replies = load_model(server.name).sample(MESSAGES, 3, ["Observation:", "</code>"], **WARM)
+    assert texts(replies) == ["a", "b", "c\n"]
+
+
+def test_a_reply_that_says_nothing_is_the_models_fault(server):
+    server.replies = [None, step("Done.", "final_answer(1)")]
+    trajectory = solve(make_agent(load_model(server.name), []), "q")
+    assert trajectory.messages[2].content == "" and trajectory.answer == "1"
+
+
+def test_candidates_of_a_step_are_one_request(server):
+    server.replies = [step("So.", f"final_answer({n})") for n in (1, 2, 2)]
+    trajectory = solve(make_agent(load_model(server.name), [], samples=3), "q")
+    assert trajectory.answer == "2" and trajectory.usage.requests == 1
+    assert [(body["n"], body["temperature"]) for body in server.bodies] == [(3, 0.4)]
+
+
+def test_a_model_without_sample_is_asked_several_times_at_once():
+    model = ScriptedModel("a", "b", "c")
+    assert sorted(texts(draw(model, MESSAGES, 3, ["x"], temperature=1.0))) == ["a", "b", "c"]
+    assert model.settings == [{"stop_sequences": ["x"], "temperature": 1.0}] * 3

@@ -103,7 +103,7 @@ Imports = Annotated[
 Limits = Annotated[
     str,
     typer.Option(
-        help="Of an action: seconds=20,memory_mb=512,output_chars=4000,calls=50; of a run: run_calls=500, "
+        help="Of an action: seconds=30,memory_mb=512,output_chars=4000,calls=50; of a run: run_calls=500, "
         "run_seconds, run_tokens (none)."
     ),
 ]

@@ -2,7 +2,8 @@
 
 A simulated teacher solves training problems in three ways; what it got right trains three students of
 one tiny base model, which differ in the method alone; each is then measured on problems with names,
-numbers and facts that none of them was trained on, and on longer ones than any it was trained on.
+numbers and facts that none of them was trained on, and on longer ones than any it was trained on. The
+agent student, and an early checkpoint of it, are also measured with self-consistent generation.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from .collect import collect
 from .evaluate import evaluate
 from .filter import filter_rollouts
 from .pocket.world import BENCHMARKS, TRAINING
+from .paired import print_paired, read_paired
 from .report import Result, print_table, report
 from .rollout import read_rollouts
 from .run import write_json
@@ -31,9 +33,16 @@ from .solvers import METHODS
 from .train import train
 
 BASE = "pocket-base"
+EVALUATIONS = ("base", *METHODS, "agent-sag", "early", "early-sag")
 WORKERS = 64
+BASE_PROBLEMS = 100
+"""A benchmark; it gets none right, and is the slowest of all: every run goes on to its last step."""
 AGENT_TOKENS = 112
 """Of an agent's reply at most, base and student alike: the longest right one takes 98."""
+SAMPLES, SAMPLED = 8, 50
+"""Candidates per step of self-consistent generation, and problems a benchmark that it is measured on."""
+EARLY = 0.3
+"""Share of the training after which the early checkpoint is taken: it knows how, and errs often."""
 RATE, WARMUP = 2e-3, 0.05
 """Ten times the paper's rate: the base has two million parameters, not hundreds of millions."""
 
@@ -68,33 +77,49 @@ def demo(
         for method in METHODS:
             with _timed(clock, f"train {method}"):
                 _train_student(out, method, seed)
-        for method in METHODS:
-            with _timed(clock, f"evaluate {method}"):
+        with _timed(clock, "train early"):
+            _train_student(out, "agent", seed, early=True)
+        few = min(limit or SAMPLED, SAMPLED)
+        sag = {"samples": SAMPLES, "sequential": True}
+        for name, student, n, settings in (
+            *((method, method, limit, {"method": method}) for method in METHODS),
+            ("agent-sag", "agent", few, sag),
+            ("early", "early", few, {}),
+            ("early-sag", "early", few, sag),
+        ):
+            with _timed(clock, f"evaluate {name}"):
                 evaluate(
                     ",".join(BENCHMARKS),
-                    str(out / f"student-{method}"),
-                    out / f"eval-{method}",
-                    method=method,
-                    max_tokens=AGENT_TOKENS if method == "agent" else None,
+                    str(out / f"student-{student}"),
+                    out / f"eval-{name}",
+                    max_tokens=AGENT_TOKENS if settings.get("method", "agent") == "agent" else None,
                     workers=WORKERS,
-                    limit=limit,
-                    **seeds,
+                    limit=n,
+                    **{**settings, **seeds},
                 )
-    found = report([out / f"eval-{name}" for name in ("base", *METHODS)], out)
+    found = report([out / f"eval-{name}" for name in EVALUATIONS], out)
     write_json(out / "clock.json", _speeds(out, clock))
     print()
     print_table(found)
+    print_paired(read_paired(out))
     print(f"\nTable, figure and every rollout are in {out}. Ask the student yourself: make app")
     return found
 
 
-def _train_student(out: Path, method: str, seed: int) -> None:
-    student = out / f"student-{method}"
+def _train_student(out: Path, method: str, seed: int, early: bool = False) -> None:
+    student = out / f"student-{'early' if early else method}"
     if (student / "train.json").is_file():
         return
     shutil.rmtree(student, ignore_errors=True)  # of a run that was stopped in the middle
     train(
-        [out / f"teacher-{method}"], BASE, student, rate=RATE, warmup=WARMUP, dropout=0.0, seed=seed
+        [out / f"teacher-{method}"],
+        BASE,
+        student,
+        rate=RATE,
+        warmup=WARMUP,
+        dropout=0.0,
+        stop_at=EARLY if early else 1.0,
+        seed=seed,
     )
 
 
@@ -111,7 +136,7 @@ def _evaluating_base(out: Path, seed: int, limit: int | None, force: bool) -> It
         str((out / "eval-base").resolve()),
     ]
     words += ["--max-tokens", str(AGENT_TOKENS), "--workers", str(WORKERS), "--seed", str(seed)]
-    words += ["--limit", str(limit)] * (limit is not None) + ["--force"] * force
+    words += ["--limit", str(min(limit or BASE_PROBLEMS, BASE_PROBLEMS))] + ["--force"] * force
     out.mkdir(parents=True, exist_ok=True)
     log = out / "eval-base.log"
     with log.open("w", encoding="utf-8") as lines:
@@ -147,10 +172,10 @@ def _speeds(out: Path, clock: dict[str, float]) -> dict:
     beside = datetime.fromisoformat(run["ended"]) - datetime.fromisoformat(run["started"])
     clock = {**clock, "evaluate base": beside.total_seconds()}
     speeds = {name: {"seconds": seconds} for name, seconds in clock.items()}
-    for method in METHODS:
-        summary = json.loads((out / f"student-{method}" / "train.json").read_text(encoding="utf-8"))
-        speeds[f"train {method}"]["tokens_per_second"] = summary["tokens_per_second"]
-    for name in ("base", *METHODS):
+    for name in (*METHODS, "early"):
+        summary = json.loads((out / f"student-{name}" / "train.json").read_text(encoding="utf-8"))
+        speeds[f"train {name}"]["tokens_per_second"] = summary["tokens_per_second"]
+    for name in EVALUATIONS:
         usages = [r.trajectory.usage for r in read_rollouts(out / f"eval-{name}")]
         speed, seconds = speeds[f"evaluate {name}"], max(clock[f"evaluate {name}"], 0.1)
         speed["input_tokens_per_second"] = round(sum(u.input_tokens for u in usages) / seconds)

@@ -49,6 +49,6 @@ def _sandbox() -> str:
 
     try:
         sealed = tier.require(IMPORTS, None)
-        return tier.describe(tier.of(forkserver.server_for(IMPORTS)), sealed)
+        return tier.describe(forkserver.server_for(IMPORTS), sealed)
     except SandboxError as error:
         return f"none: {error}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -223,7 +222,9 @@ class admitted:
         with self._room:
             # One that is larger than all there is runs alone.
             self._room.wait_for(
-                lambda: not admitted._taken or admitted._taken + self.memory <= 4 * memory()
+                lambda: (
+                    not admitted._taken or admitted._taken + self.memory <= 4 * forkserver.memory()
+                )
             )
             admitted._taken += self.memory
 
@@ -231,8 +232,3 @@ class admitted:
         with self._room:
             admitted._taken -= self.memory
             self._room.notify_all()
-
-
-def memory() -> int:
-    """Three quarters of this machine's, in megabytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4 // 2**20

@@ -20,11 +20,13 @@ from pathlib import Path
 
 from smolagents.utils import BASE_BUILTIN_MODULES
 
+from . import cgroup
 from .frames import BrokenChannelError, Channel
 
 CAP = 1 << 16
 START_SECONDS = 120
-ANSWER_SECONDS = 30
+ANSWER_SECONDS = 10
+DESCRIPTORS = 65_536
 SEALABLE = {"numpy", "sympy"}
 """Packages that work without opening any file once they are loaded and warmed (server.py, WARM)."""
 
@@ -43,6 +45,7 @@ class ForkServer:
         """Process groups of the runs that have not been ended."""
         self._lock = threading.Lock()
         self._ready: dict | None = None
+        raise_descriptor_limit()
         ours, theirs = socket.socketpair()
         ours.settimeout(START_SECONDS)
         self._channel = Channel(ours, CAP)
@@ -74,6 +77,7 @@ class ForkServer:
             start_new_session=True,  # Ctrl-C is the app's, which ends it
         )
         theirs.close()
+        self._group = cgroup.around(self._process.pid, memory())
 
     @property
     def pid(self) -> int:
@@ -81,9 +85,9 @@ class ForkServer:
 
     @property
     def layers(self) -> dict:
-        """What the server found: `landlock` (its version, 0 for none), `namespaces`."""
+        """What there is: `landlock` (its version, 0 for none), `namespaces`, `cgroup`."""
         with self._lock:
-            return self._wait_until_ready()
+            return {**self._wait_until_ready(), "cgroup": self._group is not None}
 
     def spawn(self, fd: int, settings: dict) -> int:
         """Fork a confined process that speaks on the socket `fd`; returns its process group."""
@@ -120,6 +124,8 @@ class ForkServer:
             kill_group(run)
         self.runs.clear()
         self._process.stderr.close()
+        if self._group:
+            cgroup.remove(self._group)
 
     def _ask(self, request: dict, fd: int | None = None) -> dict:
         with self._lock:
@@ -189,6 +195,21 @@ def _forget() -> None:
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where there is no sandbox either
     os.register_at_fork(after_in_child=_forget)
+
+
+def raise_descriptor_limit() -> None:
+    """To what is allowed anyway: each candidate of each run takes two, and many systems begin with 1,024."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def memory() -> int:
+    """Three quarters of this machine's, in megabytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4 // 2**20
 
 
 def kill_group(group: int) -> None:

@@ -13,7 +13,7 @@ Limit = Literal["seconds", "memory", "output", "calls", "process", "run_seconds"
 class Limits:
     """Per action: an action is the code of one step, or one of its candidates."""
 
-    seconds: float = 20.0
+    seconds: float = 30.0
     """Wall clock of an action, the tools it calls included."""
     memory_mb: int = 512
     """Memory that an action may take beyond what the interpreter itself needs."""

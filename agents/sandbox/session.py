@@ -71,7 +71,10 @@ class Process:
     @classmethod
     def pair(cls) -> tuple[Self, socket.socket]:
         """Ours, and the end to hand over."""
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise SandboxError(f"No more sandboxed processes can be reached: {error}.") from None
         ours.settimeout(HELLO_SECONDS)
         # Before it can speak, so that its first word comes with its number.
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -141,7 +144,10 @@ class Session:
 
     def set_up(self, setup: dict) -> None:
         """Tools, variables and settings, which the state has from now on."""
-        self.holder.channel.send({"op": "setup", **setup})
+        try:
+            self.holder.channel.send({"op": "setup", **setup})
+        except BrokenChannelError as error:
+            raise SandboxError(f"A sandboxed process {error}.") from None
 
     def fork(self, codes: list[str]) -> list[Candidate]:
         """One candidate more per code, waiting to be told to run it."""

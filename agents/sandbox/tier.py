@@ -70,7 +70,7 @@ def require(imports: Iterable[str], sealed: bool | None) -> bool:
         if sealed not in _held:
             try_to_break_out(server, sealed)
             _held.add(sealed)
-            log.info("Sandbox: %s", describe(tier, sealed))
+            log.info("Sandbox: %s", describe(server, sealed))
     return sealed
 
 
@@ -105,12 +105,14 @@ def of(server: ForkServer) -> Tier:
     return "namespaces" if layers["namespaces"] else "landlock"
 
 
-def describe(tier: Tier, sealed: bool) -> str:
-    layers = ["resource limits", "seccomp"]
+def describe(server: ForkServer, sealed: bool) -> str:
+    tier, layers = of(server), ["resource limits", "seccomp"]
     if tier != "sealed":
-        layers.insert(1, "Landlock")
+        layers.insert(1, f"Landlock {server.layers['landlock']}")
     if tier == "namespaces":
         layers.append("a network of its own")
+    if server.layers["cgroup"]:
+        layers.append("a cap on the memory of all")
     files = "no file can be opened" if sealed else "only Python's own files can be read"
     return f"tier {tier} ({', '.join(layers)}); {files}; tried to break out, and it held"
 

@@ -41,20 +41,34 @@ SAMPLING_TEMPERATURE = 0.4
 class DistillAgent(CodeAgent):
     """A CodeAgent whose history holds the model's own words; see the module's docstring."""
 
-    def __init__(self, *args, limits: Limits = LIMITS, temperature: float | None = None, **kwargs):
-        """temperature: as asked for, for the record; the model has it already."""
+    def __init__(
+        self,
+        *args,
+        as_written: bool = False,
+        limits: Limits = LIMITS,
+        temperature: float | None = None,
+        **kwargs,
+    ):
+        """as_written: without it, history and running out of steps are as in the stock class.
+
+        temperature: as asked for, for the record; the model has it already.
+        """
         super().__init__(*args, **kwargs)
-        self.limits, self.temperature = limits, temperature
+        self.as_written, self.limits, self.temperature = as_written, limits, temperature
         self._started: float | None = None
         self._tokens = 0
         self._told = False
 
     def write_memory_to_messages(self, summary_mode: bool = False) -> list[ChatMessage]:
         messages = super().write_memory_to_messages(summary_mode)
+        if not self.as_written:
+            return messages
         return [message for message in messages if message.role != MessageRole.TOOL_CALL]
 
     def provide_final_answer(self, task: str) -> ChatMessage:
         """Called when the steps are used up. There is no answer then, and no further request."""
+        if not self.as_written:
+            return super().provide_final_answer(task)
         return ChatMessage(role=MessageRole.ASSISTANT, content=None)
 
     def _step_stream(self, memory_step: ActionStep) -> Iterator:
@@ -144,6 +158,7 @@ def make_agent(
         "max_steps": max_steps,
         "executor": executor,
         "limits": limits,
+        "as_written": True,
         "temperature": temperature,
         # Quiet at any level: smolagents prints live panels to the terminal by default.
         "logger": AgentLogger(level=LogLevel.OFF, console=Console(file=io.StringIO())),

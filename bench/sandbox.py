@@ -88,7 +88,7 @@ def candidate_memory(executor: SandboxExecutor) -> float:
     kilobytes = []
     for candidate in executor._session.candidates:
         with suppress(OSError):
-            lines = Path(f"/proc/{candidate._pid}/smaps_rollup").read_text().splitlines()
+            lines = Path(f"/proc/{candidate.pid}/smaps_rollup").read_text().splitlines()
             kilobytes.append(
                 sum(
                     int(line.split()[1])

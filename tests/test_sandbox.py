@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from smolagents import FinalAnswerTool
 from smolagents.local_python_executor import ExecutionTimeoutError, InterpreterError
 
 from agents import make_agent, solve
@@ -93,8 +94,8 @@ def test_generators_and_classes_fork_with_the_state(executor):
 
 
 def test_variables_are_plain_data_or_refused(executor):
-    executor.send_variables({"table": {"a": (1, 2.5), 3: {None}}})
-    assert executor("table").output == {"a": (1, 2.5), 3: {None}}
+    executor.send_variables({"table": {"a": (1, 2.5), 3: {4}}})
+    assert executor("table").output == {"a": (1, 2.5), 3: {4}}
     with pytest.raises(ValueError, match=r"'thing'.*object"):
         executor.send_variables({"thing": object()})
 
@@ -125,6 +126,27 @@ def test_numpy_and_sympy_work_sealed():
 def test_two_runs_draw_different_random_numbers():
     draws = {SandboxExecutor([])("import random\nrandom.random()").output for _ in range(3)}
     assert len(draws) == 3
+
+
+def test_an_object_that_a_tool_returns_stays_in_the_app_and_finds_its_way_back(executor):
+    class Picture:
+        def __str__(self):
+            return "a picture"
+
+    picture, seen = Picture(), []
+    executor.send_tools(
+        {"paint": lambda: [picture], "show": seen.append, "final_answer": FinalAnswerTool()}
+    )
+    assert executor("p = paint()[0]\nprint(p)\nshow(p)").logs == "a picture\n"
+    assert seen == [picture]
+    with pytest.raises(InterpreterError, match="AttributeError"):
+        executor("p.pixels")
+    assert executor("final_answer(p)").output is picture
+
+
+def test_arrays_come_out_as_arrays():
+    output = SandboxExecutor(["numpy"])("import numpy\nnumpy.arange(6.0).reshape(2, 3)").output
+    assert output.shape == (2, 3) and output.sum() == 15
 
 
 # Limits.
@@ -357,6 +379,12 @@ def test_a_value_comes_back_as_it_was(value):
     assert back == value and type(back) is type(value)
 
 
+def test_a_forged_handle_is_refused():
+    for number in (1, -1, "0", None, True):
+        with pytest.raises(ValueError):
+            decode({"!": "handle", "of": [number, ""]}, ["only"])
+
+
 def test_what_is_no_data_is_not_sent():
     for value in (object(), [print], {"a": {1: lambda: 0}}, type("S", (str,), {})("x")):
         with pytest.raises(NotDataError):
@@ -368,7 +396,9 @@ def test_what_is_no_data_is_not_sent():
     [
         {"!": "set", "of": [[1]]}, {"!": "dict", "of": [1]}, {"!": "eval", "of": "1"}, {"!": "set"},
         {"!": ["set"], "of": []}, {"!": "bytes", "of": 3}, {"!": "complex", "of": ["a", "b"]},
-        {"!": "dict", "of": [[[1], 2]]}, {"!": "tuple", "of": 5}, {"!": "bytes", "of": "\u20ac"},
+        {"!": "dict", "of": [[[1], 2]]}, 
+        {"!": "array", "of": ["O", [1], "12345678"]}, {"!": "array", "of": ["<f8", [2], ""]},
+        {"!": "array", "of": ["<f8", [10**30, 0], ""]}, {"!": "array", "of": ["|u1", [-1, -1], "a"]}, {"!": "tuple", "of": 5}, {"!": "bytes", "of": "\u20ac"},
     ],
 )  # fmt: skip
 def test_a_forged_value_is_refused(value):

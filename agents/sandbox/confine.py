@@ -33,13 +33,15 @@ def landlock_abi() -> int:
         return 0
 
 
-def readable() -> list[str]:
+def readable(packages: list[str]) -> list[str]:
     """What unsealed code may read: Python, its packages and the libraries they load. No one's data."""
     folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return sorted(path for path in {*folders, *SYSTEM} if os.path.exists(path))
+    return sorted(path for path in {*folders, *packages, *SYSTEM} if os.path.exists(path))
 
 
-def confine(keep: set[int], *, seconds: float, memory_mb: int, landlock: bool) -> int:
+def confine(
+    keep: set[int], *, seconds: float, memory_mb: int, packages: list[str], landlock: bool
+) -> int:
     """All but the last step, `seal`; returns the descriptor on which forks are to be granted."""
     os.setsid()
     for fd in map(int, os.listdir("/proc/self/fd")):
@@ -49,7 +51,7 @@ def confine(keep: set[int], *, seconds: float, memory_mb: int, landlock: bool) -
     limit_resources(seconds, memory_mb)
     kernel.prctl(kernel.SET_NO_NEW_PRIVS, 1)
     if landlock:
-        Landlock(strict=False).allow_read(*readable()).apply()
+        Landlock(strict=False).allow_read(*readable(packages)).apply()
     return seccomp.install(seccomp.supervise_forks(), seccomp.FLAG_NEW_LISTENER)
 
 

@@ -75,10 +75,17 @@ class SandboxExecutor(PythonExecutor):
         """How the newest action that counts went."""
         self._variables: dict[str, Any] = {}
         self._session: Session | None = None
+        self._objects: list = []
+        """What tools have returned in this run that is no plain data; sandboxed code has handles of it."""
         self._once: Tools | None = None
         """The tools of the newest trials, which know what was called in them."""
         self._new = True
         """Tools or variables have come that the sandbox does not have yet."""
+
+    @property
+    def static_tools(self) -> dict[str, Callable]:
+        """What the code may call by name."""
+        return {**self.tools, **upstream.BASE_PYTHON_TOOLS, **self.additional_functions}
 
     def send_tools(self, tools: dict[str, Tool]) -> None:
         self.tools = dict(tools)
@@ -128,9 +135,8 @@ class SandboxExecutor(PythonExecutor):
         if self._session is None or candidate not in self._session.candidates:
             raise ValueError("This outcome is not of the newest trials, or was adopted already.")
         if outcome.effect is not None:
-            once = Tools(self._callables(), once=False)
             with admitted(1, self.limits):
-                self._session.run([candidate], once, effects=True)
+                self._session.run([candidate], self._tools(once=False), effects=True)
             outcome = candidate.outcome
         self._keep(outcome)
         return outcome
@@ -138,6 +144,7 @@ class SandboxExecutor(PythonExecutor):
     def cleanup(self) -> None:
         """End the run's processes. The executor can be used again, with a fresh state."""
         session, self._session, self._new = self._session, None, True
+        self._objects = []
         if session is not None:
             session.close()
 
@@ -153,7 +160,7 @@ class SandboxExecutor(PythonExecutor):
             session = self._ready()
             if self._once is None:
                 session.discard()
-                self._once = Tools(self._callables(), once=not effects)
+                self._once = self._tools(once=not effects)
             with admitted(len(codes), self.limits):
                 candidates = session.fork(codes)
                 session.run(candidates, self._once, effects)
@@ -189,22 +196,37 @@ class SandboxExecutor(PythonExecutor):
             self._new = False
         return self._session
 
-    def _callables(self) -> dict[str, Callable]:
-        return {**self.tools, **self.additional_functions}
+    def _tools(self, *, once: bool) -> Tools:
+        _, outside = self._placed()
+        return Tools(outside, once=once, objects=self._objects)
+
+    def _placed(self) -> tuple[dict[str, tuple[str, str]], dict[str, Callable]]:
+        """Functions that are there inside too, by module and name; and tools, which run in the app.
+
+        The former are never to be had by a call: `os.getenv` inside knows nothing, here it knows all.
+        """
+        given = {**self.tools, **self.additional_functions}
+        if self._plain_final_answer:
+            del given["final_answer"]
+        inside = {n: known for n, tool in given.items() if (known := standard_function(tool))}
+        return inside, {n: tool for n, tool in given.items() if n not in inside}
+
+    @property
+    def _plain_final_answer(self) -> bool:
+        """smolagents' own: it hands its argument on, which can be done inside."""
+        return type(self.static_tools.get("final_answer")) is FinalAnswerTool
 
     def _setup(self) -> dict:
-        given = self._callables()
-        plain = type(self.tools.get("final_answer")) is FinalAnswerTool
-        inside = {n: known for n, tool in given.items() if (known := standard_function(tool))}
+        inside, outside = self._placed()
         return {
             "interpreter": self.interpreter,
             "imports": self.authorized_imports,
             "output_chars": self.limits.output_chars,
             "settings": {name: getattr(upstream, name) for name in SETTINGS},
-            "tools": [n for n in given if n not in inside and not (plain and n == "final_answer")],
+            "tools": list(outside),
             "inside": inside,
             "functions": list(self.additional_functions),
-            "plain_final_answer": plain,
+            "plain_final_answer": self._plain_final_answer,
             "variables": self._variables,
         }
 

@@ -101,11 +101,15 @@ class ForkServer:
         self._ask({"op": "grant", "run": run, "forks": forks})
 
     def end(self, run: int) -> None:
-        """Kill every process of the run; whatever else is wrong, they are gone afterwards."""
+        """Kill every process of the run.
+
+        Neither waits nor takes the lock: an executor may be collected, and end its run, at any moment, also
+        while this thread is in the middle of a request. A frame this short is sent in one piece.
+        """
         self.runs.discard(run)
         try:
-            self._ask({"op": "kill", "run": run})
-        except SandboxError:
+            self._channel.send({"op": "kill", "run": run})
+        except BrokenChannelError:
             kill_group(run)
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import struct
 
@@ -19,7 +20,8 @@ class BrokenChannelError(Exception):
 
 def pack(message: dict) -> bytes:
     """Raises ValueError for what JSON cannot hold."""
-    body = json.dumps(message).encode()
+    # Lone surrogates, which code may well print, are passed; the reader makes them harmless.
+    body = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return LENGTH.pack(len(body)) + body
 
 
@@ -50,14 +52,17 @@ class Channel:
             self.read()
         return message
 
-    def read(self) -> None:
-        """Take in what has come, at most one buffer; waits if nothing has."""
+    def read(self, *, wait: bool = True) -> None:
+        """Take in what has come, at most one buffer. If nothing has: wait, or take it for an end.
+
+        (What wakes `select` need not be readable: a byte sent out of band is not.)
+        """
         try:
             if self.takes_fds:
                 data, fds, _, _ = socket.recv_fds(self.sock, 1 << 16, 1)
                 self.fds += fds
             else:
-                data = self.sock.recv(1 << 16)
+                data = self.sock.recv(1 << 16) if wait else os.read(self.sock.fileno(), 1 << 16)
         except TimeoutError:
             raise BrokenChannelError("did not answer in time") from None
         except OSError as error:

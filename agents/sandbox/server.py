@@ -47,6 +47,7 @@ class Server:
         # must be ended first.
         kernel.prctl(kernel.SET_CHILD_SUBREAPER, 1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda *_: collect_children())
         self.interpreter = prepare(self.config["preload"])
         namespaces = give_up_privileges()
         self.landlock = confine.landlock_abi()
@@ -71,27 +72,31 @@ class Server:
         try:
             self.app.read()
             while (request := self.app.next()) is not None:
-                self.app.send(self._do(request))
+                if (answer := self._do(request)) is not None:
+                    self.app.send(answer)
         except BrokenChannelError:
             self._end()
 
-    def _do(self, request: dict) -> dict:
+    def _do(self, request: dict) -> dict | None:
+        """What the app asks for; the answer, if there is one."""
+        run = request.get("run")
         match request["op"]:
             case "spawn":
                 return self._spawn(self.app.fds.pop(0), request)
             case "grant":
-                if request["run"] in self.granted:
-                    self.granted[request["run"]] = request["forks"]
+                if run in self.granted:
+                    self.granted[run] = request["forks"]
+                return {"op": "done"}
             case "kill":
-                kill_group(request["run"])
-        return {"op": "done"}
+                if run in self.granted:  # else all of it has ended, and the number may be another's
+                    kill_group(run)
 
     def _spawn(self, fd: int, request: dict) -> dict:
         """Fork a run's first process, which speaks to the app on `fd`; returns its process group."""
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
-            become_worker(self.interpreter, fd, theirs, request, os.getppid())
+            become_worker(self.interpreter, fd, theirs, request, self.config["path"], os.getppid())
         os.close(fd)
         theirs.close()
         reason, fds, _, _ = socket.recv_fds(ours, 500, 1)
@@ -129,6 +134,8 @@ class Server:
 
 def prepare(preload: list[str]):
     """The interpreter, with the modules it may import loaded, down to those they load late."""
+    import multiprocessing  # noqa: F401 - every process that has smolagents has it, and code can tell
+
     for name in preload:
         importlib.import_module(name)
     interpreter = new_interpreter(preload)
@@ -144,11 +151,19 @@ def prepare(preload: list[str]):
 
 # What a library loads only when it is first used cannot be loaded once no path can be opened.
 WARM = {
+    "datetime": "import datetime; datetime.datetime.strptime('2020', '%Y')",
+    "unicodedata": """
+import encodings, importlib, pkgutil
+for module in pkgutil.iter_modules(encodings.__path__):
+    if module.name not in ("mbcs", "oem"):  # Windows'
+        importlib.import_module("encodings." + module.name)
+""",
     "numpy": """
 import numpy as np
 np.linalg.inv(np.eye(2)); np.fft.fft([1, 2]); np.random.default_rng(0).normal(); np.poly1d([1, 2]).roots
 str(np.array([1.5, 2])); np.datetime64("2020-01-01"); np.array(["a"]).astype(object)
 import numpy.linalg, numpy.fft, numpy.random, numpy.polynomial, numpy.ma
+import numpy.char, numpy.rec, numpy.strings, numpy.ctypeslib
 """,
     "sympy": """
 import sympy
@@ -162,6 +177,15 @@ sympify("x + 1"); S("1/3"); Rational(1, 3); N(pi, 20); lambdify(x, x**2)(2); dso
 apart(1 / (x * (x + 1)), x); nsimplify(0.5); Poly(x**2 - 1, x).all_roots(); reduce_inequalities(x > 1, x)
 binomial(5, 2); gcd(4, 6); lcm(4, 6); totient(10); divisors(12); primerange(1, 10); str(pi.evalf()); pretty(x / 2)
 diophantine(x**2 + y**2 - 25); rsolve(Function("a")(n) - 1, Function("a")(n)); Piecewise((1, x > 0), (0, True))
+import sympy.abc, sympy.assumptions.facts, sympy.assumptions.handlers.matrices, sympy.assumptions.lra_satask
+import sympy.assumptions.satask, sympy.codegen.abstract_nodes, sympy.codegen.pynodes, sympy.combinatorics.galois
+import sympy.combinatorics.homomorphisms, sympy.discrete.recurrences, sympy.integrals.prde, xml.dom.minidom
+import sympy.logic.algorithms.dpll, sympy.logic.algorithms.dpll2, sympy.polys.dispersion, sympy.vector
+import sympy.polys.distributedmodules, sympy.polys.domains.quotientring, sympy.polys.numberfields.resolvent_lookup
+import sympy.printing.c, sympy.printing.cxx, sympy.printing.fortran, sympy.printing.rust, sympy.stats
+import sympy.sets.handlers.add, sympy.sets.handlers.mul, sympy.sets.handlers.power, sympy.categories
+import sympy.tensor.array.array_derivatives, sympy.tensor.array.expressions.from_indexed_to_array
+ccode(x**2); cxxcode(x**2); fcode(x**2); jscode(x**2); rust_code(x**2); octave_code(x**2); pycode(x**2); mathml(x)
 from sympy.ntheory.modular import crt; crt([3, 5], [2, 3]); Point(0, 0).distance(Point(3, 4))
 combsimp(factorial(n) / factorial(n - 1))
 """,
@@ -192,17 +216,28 @@ def nobody_can_read(folder: str) -> bool:
         os.seteuid(0)
 
 
-def become_worker(interpreter, fd: int, theirs: socket.socket, request: dict, server: int) -> None:
+def become_worker(
+    interpreter,
+    fd: int,
+    theirs: socket.socket,
+    request: dict,
+    packages: list[str],
+    server: int,
+) -> None:
     """In the new process: confine it and serve the run. Never returns."""
     try:
         kernel.prctl(kernel.SET_PDEATHSIG, signal.SIGKILL)  # should the server be killed
         if os.getppid() != server:
             os._exit(1)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # candidates that end leave nothing behind
+        os.dup2(
+            1, 2
+        )  # what numpy warns would fill the pipe, which the app reads only when all has ended
         listener = confine.confine(
             {fd, theirs.fileno()},
             seconds=request["seconds"],
             memory_mb=request["memory_mb"],
+            packages=packages,
             landlock=request["landlock"],
         )
         socket.send_fds(theirs, [b"."], [listener])

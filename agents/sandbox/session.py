@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import json
 import os
 import selectors
 import signal
@@ -23,11 +24,15 @@ from smolagents.local_python_executor import CodeOutput, ExecutionTimeoutError, 
 from .forkserver import ForkServer, SandboxError
 from .frames import BrokenChannelError, Channel
 from .limits import Limit, Limits
-from .tools import Tools
+from .tools import Call, Tools
 from .values import decode
 
 CAP = 1 << 20
 """Bytes of the largest frame taken from sandboxed code."""
+MAX_OUTPUT, MAX_CALL = 200_000, 64_000
+"""Of them, bytes of a value returned and of a call; worker.py keeps to the same, unless it was tampered with."""
+MAX_TEXT = 60_001
+"""Characters of a text or an error returned."""
 HELLO_SECONDS = 5.0
 CREDENTIALS = struct.Struct("3i")
 
@@ -48,8 +53,8 @@ class Outcome:
     calls: int = 0
     """Tool calls it made."""
     seconds: float = 0.0
-    effect: tuple[str, list, dict] | None = None
-    """The call of a tool with side effects before which it waits: name and arguments."""
+    effect: Call | None = None
+    """The call of a tool with side effects before which it waits."""
     _candidate: Candidate | None = field(default=None, repr=False, compare=False)
 
     def result(self) -> CodeOutput:
@@ -65,7 +70,7 @@ class Process:
 
     def __init__(self, sock: socket.socket):
         self.channel = Channel(sock, CAP)
-        self._pid: int | None = None
+        self.pid: int | None = None
         self._handle: int | None = None
 
     @classmethod
@@ -92,25 +97,29 @@ class Process:
             self.channel.sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
         for level, kind, content in extra:  # as the kernel says, not as the message says
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
-                self._pid = CREDENTIALS.unpack(content[: CREDENTIALS.size])[0]
-        if not data or not self._pid:
+                self.pid = CREDENTIALS.unpack(content[: CREDENTIALS.size])[0]
+        if not data or not self.pid:
             raise BrokenChannelError("did not start")
-        with contextlib.suppress(OSError):
-            self._handle = os.pidfd_open(self._pid)
+        try:
+            self._handle = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            raise BrokenChannelError("has ended") from None
+        except OSError:
+            pass  # not on this kernel; its number has to do
 
     def kill(self) -> None:
         with contextlib.suppress(OSError):
             if self._handle is not None:
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-            elif self._pid:
-                os.kill(self._pid, signal.SIGKILL)
+            elif self.pid:
+                os.kill(self.pid, signal.SIGKILL)
         self.close()
 
     def close(self) -> None:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-        self._pid = None
+        self.pid = None
         self.channel.close()
 
 
@@ -120,6 +129,8 @@ class Candidate(Process):
     code: str
     started: float = 0.0
     calls = 0
+    busy = False
+    """It waits for a tool."""
     limit: Limit | None = None
     outcome: Outcome | None = None
 
@@ -160,8 +171,15 @@ class Session:
             self.candidates.append(candidate)
             with theirs:
                 self.holder.channel.send({"op": "fork"}, theirs.fileno())
+        # One deadline for all; and each is a process of its own, not the holder that pretends.
+        deadline = time.monotonic() + HELLO_SECONDS
+        known = {self.holder.pid, *(c.pid for c in self.candidates if c not in new)}
         for candidate in new:
+            candidate.channel.sock.settimeout(max(0.01, deadline - time.monotonic()))
             candidate.greet()
+            if candidate.pid in known:
+                raise BrokenChannelError("is none of its own")
+            known.add(candidate.pid)
         return new
 
     def run(self, candidates: list[Candidate], tools: Tools, effects: bool) -> None:
@@ -173,7 +191,7 @@ class Session:
                 candidate.channel.sock.settimeout(self.limits.seconds + 1)
                 selector.register(candidate.channel.sock, selectors.EVENT_READ, candidate)
                 if candidate.started:  # it waited before an effect
-                    self._serve(candidate, tools, candidate.outcome.effect, effects)
+                    self._serve(candidate, tools, candidate.outcome.effect)
                     candidate.outcome = None
                     continue
                 candidate.started = now
@@ -187,7 +205,7 @@ class Session:
                 ready = selector.select(max(0.0, left))
                 for key, _ in ready:
                     self._hear(key.data, selector, tools, effects)
-                if not ready and left <= 0:
+                if left <= 0:
                     for key in list(selector.get_map().values()):
                         self._end(
                             key.data,
@@ -218,13 +236,13 @@ class Session:
     def _hear(self, candidate: Candidate, selector, tools: Tools, effects: bool) -> None:
         """Whatever it has sent: calls of tools, and its result."""
         try:
-            candidate.channel.read()
+            candidate.channel.read(wait=False)
             while candidate.outcome is None and (message := candidate.channel.next()) is not None:
                 match message.get("op"):
                     case "call":
                         self._called(candidate, message, tools, effects)
                     case "done":
-                        candidate.outcome = self._outcome(candidate, message)
+                        candidate.outcome = self._outcome(candidate, message, tools.objects)
                     case _:
                         raise BrokenChannelError("sent an unknown message")
         except BrokenChannelError as error:
@@ -240,9 +258,12 @@ class Session:
                 selector.unregister(candidate.channel.sock)
 
     def _called(self, candidate: Candidate, message: dict, tools: Tools, effects: bool) -> None:
-        name, args, kwargs = message.get("name"), message.get("args"), message.get("kwargs")
         try:
-            args, kwargs = decode(args), decode(kwargs)
+            name, args, kwargs = (message.get(part) for part in ("name", "args", "kwargs"))
+            key = json.dumps([name, args, kwargs], sort_keys=True)
+            if candidate.busy or len(key) > 2 * MAX_CALL or candidate.calls > 9 * self.limits.calls:
+                raise ValueError("too many calls, or one too large")
+            args, kwargs = decode(args, tools.objects), decode(kwargs, tools.objects)
             if not isinstance(name, str) or not isinstance(args, tuple):
                 raise ValueError("no call")
             if not isinstance(kwargs, dict) or not all(isinstance(k, str) for k in kwargs):
@@ -250,7 +271,8 @@ class Session:
         except (ValueError, RecursionError):
             raise BrokenChannelError("sent a malformed call") from None
         candidate.calls += 1
-        call = (name, args, kwargs)
+        candidate.busy = True
+        call = Call(name, args, kwargs, key)
         if not effects and tools.has_effects(name):
             seconds = time.monotonic() - candidate.started
             candidate.outcome = Outcome(
@@ -258,9 +280,9 @@ class Session:
                 _candidate=candidate,
             )  # fmt: skip
             return
-        self._serve(candidate, tools, call, effects)
+        self._serve(candidate, tools, call)
 
-    def _serve(self, candidate: Candidate, tools: Tools, call: tuple, effects: bool) -> None:
+    def _serve(self, candidate: Candidate, tools: Tools, call: Call) -> None:
         over = None
         if candidate.calls > self.limits.calls:
             candidate.limit = "calls"
@@ -270,20 +292,30 @@ class Session:
             over = f"The limit of {self.limits.run_calls} tool calls in one run is reached."
         # In a thread, so that neither a slow tool nor a candidate that does not listen keeps the others
         # waiting. It cannot be stopped: past the limit, its result finds no one.
-        run = contextvars.copy_context().run  # a tracer's span goes with it
-        threading.Thread(
-            target=run, args=(tools.answer, candidate.channel, call, over), daemon=True
-        ).start()
 
-    def _outcome(self, candidate: Candidate, message: dict) -> Outcome:
+        def answer() -> None:
+            frame = tools.answer(call, over)
+            candidate.busy = False
+            with contextlib.suppress(BrokenChannelError):  # no one is there any more
+                candidate.channel.send_bytes(frame)
+
+        run = contextvars.copy_context().run  # a tracer's span goes with it
+        threading.Thread(target=run, args=(answer,), daemon=True).start()
+
+    def _outcome(self, candidate: Candidate, message: dict, objects: list) -> Outcome:
         """The result as it came, if it is one."""
         logs, error = message.get("logs"), message.get("error")
         final = message.get("final", False)
         valid = isinstance(logs, str) and isinstance(final, bool)
         if not valid or not isinstance(error, str | None):
             raise BrokenChannelError("sent a malformed result")
+        text = message.get("text", "")
+        if not isinstance(text, str) or max(len(text), len(error or "")) > MAX_TEXT:
+            raise BrokenChannelError("sent a malformed result")
         try:
-            output = decode(message["text"] if "text" in message else message.get("output"))
+            if len(json.dumps(message.get("output"), ensure_ascii=False)) > MAX_OUTPUT:
+                raise ValueError("too large")
+            output = decode(message.get("text", message.get("output")), objects)
             logs, error = decode(logs), decode(error)
         except (ValueError, RecursionError):
             raise BrokenChannelError("sent a malformed result") from None

@@ -145,7 +145,7 @@ def try_to_break_out(server: ForkServer, sealed: bool) -> None:
             try:
                 session.set_up(setup)
                 (candidate,) = session.fork([code])
-                session.run([candidate], Tools({}, once=False), effects=False)
+                session.run([candidate], Tools({}, once=False, objects=[]), effects=False)
             finally:
                 session.close()
         except (BrokenChannelError, SandboxError) as error:

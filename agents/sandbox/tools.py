@@ -3,63 +3,86 @@
 from __future__ import annotations
 
 import builtins
-import contextlib
-import json
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType
 
-from .frames import BrokenChannelError, Channel, pack
-from .values import encode, plainly
+from .frames import pack
+from .values import Handle, NotDataError, encode, plainly
 
 MAX_RESULT = 1 << 22
 """Bytes, as JSON, of what a tool returns."""
+MAX_TEXT = 20_000
+"""Characters that are shown of an object that stays in the app."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """Of a tool, by sandboxed code."""
+
+    name: str
+    args: tuple
+    kwargs: dict
+    key: str
+    """As it was sent: the same for calls that are alike."""
 
 
 class Tools:
-    """The tools of one step. `once`: calls alike, whoever makes them, are made once, and all get its result."""
+    """The tools of one step."""
 
-    def __init__(self, tools: dict[str, Callable], *, once: bool):
-        self.tools = tools
+    def __init__(self, tools: dict[str, Callable], *, once: bool, objects: list):
+        """once: calls alike, whoever makes them, are made once, and all get its result.
+
+        objects: what tools have returned in this run that is no plain data; handles are numbers in it.
+        """
+        self.tools, self.objects = tools, objects
         self._made: dict[str, Future] | None = {} if once else None
         self._lock = threading.Lock()
 
     def has_effects(self, name: str) -> bool:
         return bool(getattr(self.tools.get(name), "side_effects", False))
 
-    def answer(self, channel: Channel, call: tuple[str, tuple, dict], refusal: str | None) -> None:
-        """Make the call, or refuse it, and send what came of it; if no one is there any more, so be it."""
-        frame = pack(raised(RuntimeError(refusal))) if refusal else self._result(*call)
-        with contextlib.suppress(BrokenChannelError):
-            channel.send_bytes(frame)
-
-    def _result(self, name: str, args: tuple, kwargs: dict) -> bytes:
-        """As a frame: what the tool returned or raised."""
-        if self._made is None or self.has_effects(name):
-            return self._call(name, args, kwargs)
-        key = json.dumps([name, encode(args), encode(kwargs)], sort_keys=True)
+    def answer(self, call: Call, refusal: str | None) -> bytes:
+        """Make the call, or refuse it. As a frame: what the tool returned or raised."""
+        if refusal:
+            return pack(raised(RuntimeError(refusal)))
+        if self._made is None or self.has_effects(call.name):
+            return self._call(call)
         with self._lock:
-            first = key not in self._made
-            made = self._made.setdefault(key, Future())
+            first = call.key not in self._made
+            made = self._made.setdefault(call.key, Future())
         if first:
-            made.set_result(self._call(name, args, kwargs))
+            made.set_result(self._call(call))
         return made.result()
 
-    def _call(self, name: str, args: tuple, kwargs: dict) -> bytes:
-        if name not in self.tools:
-            return pack(raised(NameError(f"There is no tool {name!r}.")))
+    def _call(self, call: Call) -> bytes:
+        if call.name not in self.tools:
+            return pack(raised(NameError(f"There is no tool {call.name!r}.")))
         try:
-            frame = pack(
-                {"op": "result", "value": encode(plainly(self.tools[name](*args, **kwargs)))}
-            )
+            value = self.tools[call.name](*call.args, **call.kwargs)
+            frame = pack({"op": "result", "value": self._sent(value)})
         except BaseException as error:
             # The tool's own, whatever it is: the model reads it, and this thread has no one else to tell.
             return pack(raised(error))
         if len(frame) > MAX_RESULT:
-            return pack(raised(ValueError(f"The result of {name} is {len(frame):,} bytes long.")))
+            return pack(
+                raised(ValueError(f"The result of {call.name} is {len(frame):,} bytes long."))
+            )
         return frame
+
+    def _sent(self, value):
+        try:
+            return encode(value)
+        except NotDataError:
+            return encode(plainly(value, self._keep))
+
+    def _keep(self, value) -> Handle:
+        with self._lock:
+            self.objects.append(value)
+            return Handle(len(self.objects) - 1, str(value)[:MAX_TEXT])
 
 
 def raised(error: BaseException) -> dict:
@@ -69,7 +92,16 @@ def raised(error: BaseException) -> dict:
         text = str(error)
     except Exception:
         text = "it cannot be shown"
-    return {"op": "result", "raised": [type(error).__name__, base.__name__], "text": text}
+    # Of other classes, the text alone: it is what they mean to tell.
+    args = error.args if type(error) is base else (text,)
+    if isinstance(error, OSError) and error.filename is not None and len(args) == 2:
+        args = (*args, error.filename)  # which OSError takes, but does not keep there
+    try:
+        args = encode(args)
+    except NotDataError:
+        args = encode((text,))
+    kind = [type(error).__name__, type(error).__module__, base.__name__]
+    return {"op": "result", "raised": kind, "args": args, "text": text}
 
 
 def standard_function(tool) -> tuple[str, str] | None:

@@ -35,6 +35,10 @@ MAX_OUTPUT = 200_000
 """Bytes, as JSON, of a value returned; smolagents shows the model 20,000 characters of it."""
 
 
+MAX_SHOWN = 60_000
+"""Characters of a text returned; as JSON, each may take twelve bytes."""
+
+
 class FinalAnswerTool:
     """smolagents' own, which only hands its argument on; there is no need to ask the app for that."""
 
@@ -170,7 +174,7 @@ class Worker:
             self.app.send_bytes(frame)
             reply = self.app.receive()
             if "raised" in reply:
-                raise same_error(*reply["raised"], reply["text"])
+                raise same_error(*reply["raised"], decode(reply["args"]), reply["text"])
             return decode(reply["value"])
 
         call.__name__ = call.__qualname__ = name
@@ -184,9 +188,16 @@ def raising(final_answer):
     return call
 
 
-def same_error(name: str, base: str, message: str) -> Exception:
+def same_error(name: str, module: str, base: str, args: tuple, message: str) -> BaseException:
     """An exception that the code can catch, and that reads, as the one that the tool raised in the app."""
-    kind = type(name, (getattr(builtins, base),), {"__str__": lambda self: message})
+    kind = getattr(builtins, base)
+    if name != base:
+        kind = type(name, (kind,), {"__module__": module})
+    with contextlib.suppress(Exception):
+        error = kind(*args)
+        if str(error) == message:
+            return error
+    kind = type(name, (kind,), {"__module__": module, "__str__": lambda self: message})
     error = kind.__new__(kind)
     error.args = (message,)
     return error
@@ -195,7 +206,7 @@ def same_error(name: str, base: str, message: str) -> Exception:
 def shown(value) -> dict:
     """The value itself where it can be passed exactly, else its text: `__str__` may be the model's code too."""
     try:
-        exact = encode(value)
+        exact = encode(value, ordered=True)
         if len(pack({"output": exact})) <= MAX_OUTPUT:
             return {"output": exact}
     except NotDataError:
@@ -203,15 +214,22 @@ def shown(value) -> dict:
     except ValueError as error:
         raise InterpreterError(f"The result cannot be shown: {error}") from None
     try:
-        return {"text": str(value)[:MAX_OUTPUT]}
+        return {"text": clipped(str(value))}
     except Exception as error:
         raise InterpreterError(
             f"The result cannot be shown: {type(error).__name__}: {error}"
         ) from None
 
 
+def clipped(shown: str) -> str:
+    """Its two ends, of which smolagents shows the model the outer 20,000 characters."""
+    if len(shown) <= MAX_SHOWN:
+        return shown
+    return f"{shown[: MAX_SHOWN // 2]}…{shown[-MAX_SHOWN // 2 :]}"
+
+
 def text(value) -> str:
     try:
-        return str(value)
+        return clipped(str(value))
     except BaseException as error:
         return f"It cannot be shown either: {type(error).__name__}."

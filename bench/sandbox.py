@@ -19,7 +19,7 @@ from agents.sandbox import Limits, SandboxExecutor
 
 from .common import in_turn, write
 
-IMPORTS = ["numpy.*", "sympy.*"]
+PACKAGES = ["numpy.*", "sympy.*"]
 LOOP = "s = 0\nfor k in range(3000):\n    s += k * 2\ns"
 
 
@@ -28,56 +28,71 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=50, help="repetitions of each measurement")
     parser.add_argument("--runs", type=int, default=1000, help="runs made to look for leftovers")
     options = parser.parse_args()
+    measured = {
+        "without packages": measure([], options.times),
+        "numpy and sympy loaded": measure(PACKAGES, options.times),
+    }
+    measured["leftovers"] = leftovers(options.runs)
+    print(f"after {options.runs} runs: {measured['leftovers']}")
+    print(f"written to {write('sandbox', measured)}")
 
+
+def measure(imports: list[str], times: int) -> dict:
+    """Everything that takes time, in a fork server of its own."""
     start = time.perf_counter()
-    sandbox = SandboxExecutor(IMPORTS, limits=Limits(run_calls=10**9))
-    local = LocalPythonExecutor(IMPORTS)
+    sandbox = SandboxExecutor(imports, limits=Limits(run_calls=10**9))
+    local = LocalPythonExecutor(imports)
     sandbox("1 + 1")
-    measured: dict = {"fork server up, once, seconds": round(time.perf_counter() - start, 2)}
+    found: dict = {"fork server up, once, seconds": round(time.perf_counter() - start, 2)}
     for executor in (sandbox, local):
         executor.send_tools({"echo": lambda x: x})
     eight = [f"n = {n}\nn" for n in range(8)]
     loops = [f"m = {n}\n{LOOP}" for n in range(8)]
     calls = "for i in range(40):\n    echo(i)"
+
+    def step(codes: list[str]) -> None:
+        sandbox.adopt(sandbox.trials(codes)[0])
+
     rows = {
-        "start a run, one action": (lambda: fresh("1 + 1"), lambda: fresh_local("1 + 1")),
-        "one trivial action": (lambda: sandbox("n = 1"), lambda: local("n = 1")),
-        "eight candidates": (lambda: sandbox.trials(eight), lambda: [local(c) for c in eight]),
-        "eight candidates, loop of 3000": (
-            lambda: sandbox.trials(loops),
-            lambda: [local(code) for code in loops],
+        "start a run, one action": (
+            lambda: fresh("1 + 1", imports),
+            lambda: stock("1 + 1", imports),
         ),
+        "one trivial action": (lambda: sandbox("n = 1"), lambda: local("n = 1")),
+        "eight candidates, one kept": (lambda: step(eight), lambda: [local(c) for c in eight]),
+        "the same, loops of 3000": (lambda: step(loops), lambda: [local(c) for c in loops]),
         "forty tool calls": (lambda: sandbox(calls), lambda: local(calls)),
     }
-    print(f"{'milliseconds, median':34}{'sandbox':>10}{'local':>10}{'sandbox/local':>15}")
+    name = ", ".join(imports) or "no packages"
+    print(f"{f'milliseconds, median; {name}':44}{'sandbox':>10}{'local':>10}{'local/sandbox':>15}")
     for name, (ours, theirs) in rows.items():
-        found = in_turn({"sandbox": ours, "local": theirs}, options.times)
-        ratio = found["sandbox"] / found["local"]
-        measured[name] = {**{k: round(v, 3) for k, v in found.items()}, "ratio": round(ratio, 3)}
-        print(f"{name:34}{found['sandbox']:10.2f}{found['local']:10.2f}{ratio:15.2f}")
-    empty = in_turn({"loop": lambda: sandbox("for i in range(40):\n    i")}, options.times)["loop"]
-    round_trip = (measured["forty tool calls"]["sandbox"] - empty) / 40
-    measured["a tool call's round trip, ms"] = round(round_trip, 3)
-    measured["private memory of a candidate, MB"] = candidate_memory(sandbox)
-    print(f"{'a tool call, there and back':34}{round_trip:10.2f}")
-    print(
-        f"{'private memory of a candidate, MB':34}{measured['private memory of a candidate, MB']:10.2f}"
+        medians = in_turn({"sandbox": ours, "local": theirs}, times)
+        ratio = medians["local"] / medians["sandbox"]
+        found[name] = {
+            **{k: round(v, 3) for k, v in medians.items()},
+            "local/sandbox": round(ratio, 3),
+        }
+        print(f"{name:44}{medians['sandbox']:10.2f}{medians['local']:10.2f}{ratio:15.2f}")
+    empty = in_turn({"loop": lambda: sandbox("for i in range(40):\n    i")}, times)["loop"]
+    found["a tool call, there and back, ms"] = round(
+        (found["forty tool calls"]["sandbox"] - empty) / 40, 3
     )
+    found["private memory of a candidate, MB"] = candidate_memory(sandbox)
+    for name in ("a tool call, there and back, ms", "private memory of a candidate, MB"):
+        print(f"{name:44}{found[name]:10.2f}")
     sandbox.cleanup()
-    measured["leftovers"] = leftovers(sandbox._server.pid, options.runs)
-    print(f"after {options.runs} runs: {measured['leftovers']}")
-    print(f"written to {write('sandbox', measured)}")
+    return found
 
 
-def fresh(code: str) -> None:
-    executor = SandboxExecutor(IMPORTS)
+def fresh(code: str, imports: list[str]) -> None:
+    executor = SandboxExecutor(imports)
     executor.send_tools({})
     executor(code)
     executor.cleanup()
 
 
-def fresh_local(code: str) -> None:
-    executor = LocalPythonExecutor(IMPORTS)
+def stock(code: str, imports: list[str]) -> None:
+    executor = LocalPythonExecutor(imports)
     executor.send_tools({})
     executor(code)
 
@@ -99,8 +114,9 @@ def candidate_memory(executor: SandboxExecutor) -> float:
     return round(sum(kilobytes) / len(kilobytes) / 1024, 2) if kilobytes else float("nan")
 
 
-def leftovers(server: int, runs: int) -> dict:
-    """Processes, descriptors and memory of the fork server before and after so many runs."""
+def leftovers(runs: int) -> dict:
+    """Processes, descriptors and memory of the fork server before and after so many runs of four actions."""
+    server = SandboxExecutor(PACKAGES)._server.pid
 
     def look() -> dict:
         status = Path(f"/proc/{server}/status").read_text().splitlines()
@@ -116,11 +132,11 @@ def leftovers(server: int, runs: int) -> dict:
             ),
         }
 
-    fresh("1")
+    fresh("1", PACKAGES)
     time.sleep(0.2)
     before, start = look(), time.perf_counter()
     for _ in range(runs):
-        executor = SandboxExecutor(IMPORTS)
+        executor = SandboxExecutor(PACKAGES)
         executor.send_tools({})
         executor("n = 1")
         executor.adopt(executor.trials(["n += 1", "n += 2"])[1])

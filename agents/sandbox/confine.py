@@ -40,9 +40,12 @@ def readable(packages: list[str]) -> list[str]:
 
 
 def confine(
-    keep: set[int], *, seconds: float, memory_mb: int, packages: list[str], landlock: bool
+    keep: set[int], *, seconds: float, memory_mb: int, landlock: bool, folders: list[str]
 ) -> int:
-    """All but the last step, `seal`; returns the descriptor on which forks are to be granted."""
+    """All but the last step, `seal`; returns the descriptor on which forks are to be granted.
+
+    folders: what Landlock lets it read.
+    """
     os.setsid()
     for fd in map(int, os.listdir("/proc/self/fd")):
         if fd > 2 and fd not in keep:
@@ -51,7 +54,7 @@ def confine(
     limit_resources(seconds, memory_mb)
     kernel.prctl(kernel.SET_NO_NEW_PRIVS, 1)
     if landlock:
-        Landlock(strict=False).allow_read(*readable(packages)).apply()
+        Landlock(strict=False).allow_read(*folders).apply()
     return seccomp.install(seccomp.supervise_forks(), seccomp.FLAG_NEW_LISTENER)
 
 

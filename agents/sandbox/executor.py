@@ -136,7 +136,7 @@ class SandboxExecutor(PythonExecutor):
             raise ValueError("This outcome is not of the newest trials, or was adopted already.")
         if outcome.effect is not None:
             with admitted(1, self.limits):
-                self._session.run([candidate], self._tools(once=False), effects=True)
+                self._session.follow([candidate], self._tools(once=False), effects=True)
             outcome = candidate.outcome
         self._keep(outcome)
         return outcome
@@ -162,8 +162,8 @@ class SandboxExecutor(PythonExecutor):
                 session.discard()
                 self._once = self._tools(once=not effects)
             with admitted(len(codes), self.limits):
-                candidates = session.fork(codes)
-                session.run(candidates, self._once, effects)
+                candidates = session.launch(codes)
+                session.follow(candidates, self._once, effects)
         except (BrokenChannelError, SandboxError):
             # A process that should be waiting for us is not: killed from outside, or broken by the code.
             self.cleanup()

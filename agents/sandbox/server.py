@@ -53,6 +53,7 @@ class Server:
         self.landlock = confine.landlock_abi()
         gc.collect()
         gc.freeze()  # a collection would write to, and so copy, every page
+        kernel.use_large_pages()
         self.app.send({"op": "ready", "landlock": self.landlock, "namespaces": namespaces})
         self.poll.register(self.app.sock, select.POLLIN)
         while True:
@@ -94,9 +95,11 @@ class Server:
     def _spawn(self, fd: int, request: dict) -> dict:
         """Fork a run's first process, which speaks to the app on `fd`; returns its process group."""
         ours, theirs = socket.socketpair()
+        folders = [] if request["sealed"] else confine.readable(self.config["path"])
+        server = os.getpid()
         pid = os.fork()
         if pid == 0:
-            become_worker(self.interpreter, fd, theirs, request, self.config["path"], os.getppid())
+            become_worker(self.interpreter, fd, theirs, request, folders, server)
         os.close(fd)
         theirs.close()
         reason, fds, _, _ = socket.recv_fds(ours, 500, 1)
@@ -221,7 +224,7 @@ def become_worker(
     fd: int,
     theirs: socket.socket,
     request: dict,
-    packages: list[str],
+    folders: list[str],
     server: int,
 ) -> None:
     """In the new process: confine it and serve the run. Never returns."""
@@ -237,7 +240,7 @@ def become_worker(
             {fd, theirs.fileno()},
             seconds=request["seconds"],
             memory_mb=request["memory_mb"],
-            packages=packages,
+            folders=folders,
             landlock=request["landlock"],
         )
         socket.send_fds(theirs, [b"."], [listener])

@@ -22,7 +22,7 @@ from typing import Any, Self
 from smolagents.local_python_executor import CodeOutput, ExecutionTimeoutError, InterpreterError
 
 from .forkserver import ForkServer, SandboxError
-from .frames import BrokenChannelError, Channel
+from .frames import BrokenChannelError, Channel, pack
 from .limits import Limit, Limits
 from .tools import Call, Tools
 from .values import decode
@@ -33,7 +33,7 @@ MAX_OUTPUT, MAX_CALL = 200_000, 64_000
 """Of them, bytes of a value returned and of a call; worker.py keeps to the same, unless it was tampered with."""
 MAX_TEXT = 60_001
 """Characters of a text or an error returned."""
-HELLO_SECONDS = 5.0
+HELLO, HELLO_SECONDS = pack({"op": "hello"}), 5.0
 CREDENTIALS = struct.Struct("3i")
 
 
@@ -86,19 +86,18 @@ class Process:
         return cls(ours), theirs
 
     def greet(self) -> None:
-        """Wait until it is there, and know it by a handle that no later process of the same number has."""
+        """Hear its first word, and know it by a handle that no later process of the same number has."""
+        sock = self.channel.sock
         try:
-            data, extra, _, _ = self.channel.sock.recvmsg(
-                1 << 10, socket.CMSG_SPACE(CREDENTIALS.size)
-            )
+            data, extra, _, _ = sock.recvmsg(len(HELLO), socket.CMSG_SPACE(CREDENTIALS.size))
         except OSError as error:
             raise BrokenChannelError(f"did not start: {error}") from None
         finally:
-            self.channel.sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
         for level, kind, content in extra:  # as the kernel says, not as the message says
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
                 self.pid = CREDENTIALS.unpack(content[: CREDENTIALS.size])[0]
-        if not data or not self.pid:
+        if data != HELLO or not self.pid:
             raise BrokenChannelError("did not start")
         try:
             self._handle = os.pidfd_open(self.pid)
@@ -127,7 +126,9 @@ class Candidate(Process):
     """A fork of the state that runs one action."""
 
     code: str
-    started: float = 0.0
+    deadline: float
+    """By which it must have spoken, and then have ended."""
+    started: float | None = None
     calls = 0
     busy = False
     """It waits for a tool."""
@@ -160,64 +161,66 @@ class Session:
         except BrokenChannelError as error:
             raise SandboxError(f"A sandboxed process {error}.") from None
 
-    def fork(self, codes: list[str]) -> list[Candidate]:
-        """One candidate more per code, waiting to be told to run it."""
+    def launch(self, codes: list[str]) -> list[Candidate]:
+        """One candidate more per code. Each begins as soon as it is there, while the next is being forked."""
         self.server.grant(self.group, len(codes))
         new = []
         for code in codes:
             candidate, theirs = Candidate.pair()
             candidate.code = code
+            candidate.deadline = time.monotonic() + HELLO_SECONDS
             new.append(candidate)
             self.candidates.append(candidate)
             with theirs:
                 self.holder.channel.send({"op": "fork"}, theirs.fileno())
-        # One deadline for all; and each is a process of its own, not the holder that pretends.
-        deadline = time.monotonic() + HELLO_SECONDS
-        known = {self.holder.pid, *(c.pid for c in self.candidates if c not in new)}
-        for candidate in new:
-            candidate.channel.sock.settimeout(max(0.01, deadline - time.monotonic()))
-            candidate.greet()
-            if candidate.pid in known:
-                raise BrokenChannelError("is none of its own")
-            known.add(candidate.pid)
+            candidate.channel.send({"op": "run", "code": code})
         return new
 
-    def run(self, candidates: list[Candidate], tools: Tools, effects: bool) -> None:
-        """Run them side by side, each to its end or its limits, serving the tools they call."""
-        now = time.monotonic()
-        spent = max((c.outcome.seconds for c in candidates if c.outcome), default=0.0)
+    def follow(self, candidates: list[Candidate], tools: Tools, effects: bool) -> None:
+        """Each to its end or its limits, serving the tools they call. Raises BrokenChannelError if one does not start."""
         with selectors.DefaultSelector() as selector:
             for candidate in candidates:
-                candidate.channel.sock.settimeout(self.limits.seconds + 1)
                 selector.register(candidate.channel.sock, selectors.EVENT_READ, candidate)
-                if candidate.started:  # it waited before an effect
+                if candidate.outcome:  # it waited before an effect
+                    candidate.deadline = (
+                        time.monotonic() + self.limits.seconds - candidate.outcome.seconds
+                    )
                     self._serve(candidate, tools, candidate.outcome.effect)
                     candidate.outcome = None
-                    continue
-                candidate.started = now
-                try:
-                    candidate.channel.send({"op": "run", "code": candidate.code})
-                except (BrokenChannelError, ValueError) as error:
-                    self._end(candidate, selector, error=f"The code cannot be run: {error}.")
-            deadline = now + self.limits.seconds - spent
             while selector.get_map():
-                left = deadline - time.monotonic()
-                ready = selector.select(max(0.0, left))
-                for key, _ in ready:
+                going = [key.data for key in selector.get_map().values()]
+                left = min(candidate.deadline for candidate in going) - time.monotonic()
+                for key, _ in selector.select(max(0.0, left)):
                     self._hear(key.data, selector, tools, effects)
-                if left <= 0:
-                    for key in list(selector.get_map().values()):
-                        self._end(
-                            key.data,
-                            selector,
-                            error="Code execution exceeded the maximum execution time of "
-                            f"{self.limits.seconds:g} seconds; it was stopped and its effects undone.",
-                            limit="seconds",
-                        )
-        self.total_calls += sum(candidate.calls for candidate in candidates)
+                for candidate in going:
+                    if candidate.outcome is None and time.monotonic() >= candidate.deadline:
+                        self._too_late(candidate, selector)
+
+    def _too_late(self, candidate: Candidate, selector) -> None:
+        if candidate.started is None:
+            raise BrokenChannelError("did not start in time")
+        self._end(
+            candidate,
+            selector,
+            error="Code execution exceeded the maximum execution time of "
+            f"{self.limits.seconds:g} seconds; it was stopped and its effects undone.",
+            limit="seconds",
+        )
+
+    def _greet(self, candidate: Candidate) -> None:
+        """It is there, and its time begins."""
+        candidate.channel.sock.setblocking(False)
+        candidate.greet()
+        candidate.channel.sock.settimeout(self.limits.seconds + 1)
+        others = (self.holder, *(c for c in self.candidates if c is not candidate))
+        if candidate.pid in {other.pid for other in others}:
+            raise BrokenChannelError("is none of its own")  # the holder, which pretends
+        candidate.started = time.monotonic()
+        candidate.deadline = candidate.started + self.limits.seconds
 
     def adopt(self, candidate: Candidate) -> None:
         """Its process is the state from now on; every other one ends."""
+        self.total_calls += candidate.calls
         self.candidates.remove(candidate)
         self.discard()
         self.holder.kill()
@@ -235,6 +238,9 @@ class Session:
 
     def _hear(self, candidate: Candidate, selector, tools: Tools, effects: bool) -> None:
         """Whatever it has sent: calls of tools, and its result."""
+        if candidate.started is None:
+            self._greet(candidate)
+            return
         try:
             candidate.channel.read(wait=False)
             while candidate.outcome is None and (message := candidate.channel.next()) is not None:
@@ -346,5 +352,5 @@ class Session:
             error=error,
             limit=limit,
             calls=candidate.calls,
-            seconds=time.monotonic() - candidate.started,
+            seconds=time.monotonic() - (candidate.started or time.monotonic()),
         )

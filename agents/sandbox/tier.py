@@ -144,8 +144,8 @@ def try_to_break_out(server: ForkServer, sealed: bool) -> None:
             session = Session(server, settings, limits)
             try:
                 session.set_up(setup)
-                (candidate,) = session.fork([code])
-                session.run([candidate], Tools({}, once=False, objects=[]), effects=False)
+                (candidate,) = session.launch([code])
+                session.follow([candidate], Tools({}, once=False, objects=[]), effects=False)
             finally:
                 session.close()
         except (BrokenChannelError, SandboxError) as error:

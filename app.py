@@ -10,6 +10,7 @@ otherwise (a Space sets it); it makes no public link.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -66,8 +67,10 @@ def step_card(step) -> Card:
         parts.append(fenced(step.observations.strip()))
     if step.error:
         parts.append("**Error**\n" + fenced(step.error.message))
-    seconds = step.timing.duration or 0.0
-    return Card("\n\n".join(filter(None, parts)), f"Step {step.step_number} · {seconds:.1f} s")
+    title = [f"Step {step.step_number}", f"{step.timing.duration or 0.0:.1f} s"]
+    if votes := getattr(step, "votes", None):
+        title.insert(1, f"{votes.votes} of {votes.sampled} agree")
+    return Card("\n\n".join(filter(None, parts)), " · ".join(title))
 
 
 def closing(trajectory: Trajectory) -> str:
@@ -128,6 +131,9 @@ def build(model, toolbox, name: str, **settings):
 
 
 def main() -> None:
+    ours = logging.getLogger("agents")  # says how code is confined; other libraries say too much
+    ours.addHandler(logging.StreamHandler())
+    ours.setLevel(logging.INFO)
     parser = argparse.ArgumentParser(description="Chat with a student, step by step.")
     parser.add_argument(
         "--model", default="pocket", help="as in `python -m distill evaluate --model`"

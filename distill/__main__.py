@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import json as json_
+import logging
 import os
 import sys
 import warnings
@@ -416,4 +417,7 @@ def _fail(message: str) -> None:
 
 
 if __name__ == "__main__":
+    ours = logging.getLogger("agents")  # says how code is confined; other libraries say too much
+    ours.addHandler(logging.StreamHandler())
+    ours.setLevel(logging.INFO)
     app(prog_name="python -m distill")

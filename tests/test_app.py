@@ -30,6 +30,14 @@ def test_steps_are_shown_as_they_happen_and_then_the_answer(tool):
     assert shown[-1][-1].title is None and "**Oba**" in shown[-1][-1].text
 
 
+def test_a_step_says_how_many_candidates_agreed():
+    model = ScriptedModel(
+        *[step("Oba.", f"final_answer({text!r})") for text in ("Oba", "oba", "Ur")]
+    )
+    *_, last = app.respond("Which river?", [], model=model, toolbox=[], samples=3)
+    assert "2 of 3 agree" in last[0].title and "**Oba**" in last[-1].text
+
+
 def test_an_error_is_shown_in_its_step():
     shown = cards(step("Divide.", "1 / 0"), step("Oba.", 'final_answer("Oba")'))
     assert "ZeroDivisionError" in shown[-1][0].text

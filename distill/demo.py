@@ -24,8 +24,8 @@ from agents import load_model
 from .collect import collect
 from .evaluate import evaluate
 from .filter import filter_rollouts
-from .pocket.world import BENCHMARKS, TRAINING
 from .paired import print_paired, read_paired
+from .pocket.world import BENCHMARKS, TRAINING
 from .report import Result, print_table, report
 from .rollout import read_rollouts
 from .run import write_json

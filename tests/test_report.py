@@ -109,7 +109,7 @@ def test_self_consistent_rows_say_how_many_were_sampled_and_how_warm(tmp_path, c
 def test_a_pair_is_told_from_a_tie(tmp_path):
     many = {str(i): "2" for i in range(20)}
     one = sampled(tmp_path / "one", many, 1)
-    better = sampled(tmp_path / "better", {name: "1" for name in many}, 2)
+    better = sampled(tmp_path / "better", dict.fromkeys(many, "1"), 2)
     report([one, better], tmp_path / "report")
     [pair] = read_paired(tmp_path / "report")
     assert (pair.n, pair.first_only, pair.second_only, pair.difference) == (20, 0, 20, 1.0)

@@ -396,9 +396,9 @@ def test_what_is_no_data_is_not_sent():
     [
         {"!": "set", "of": [[1]]}, {"!": "dict", "of": [1]}, {"!": "eval", "of": "1"}, {"!": "set"},
         {"!": ["set"], "of": []}, {"!": "bytes", "of": 3}, {"!": "complex", "of": ["a", "b"]},
-        {"!": "dict", "of": [[[1], 2]]}, 
+        {"!": "dict", "of": [[[1], 2]]}, {"!": "tuple", "of": 5}, {"!": "bytes", "of": "\u20ac"},
         {"!": "array", "of": ["O", [1], "12345678"]}, {"!": "array", "of": ["<f8", [2], ""]},
-        {"!": "array", "of": ["<f8", [10**30, 0], ""]}, {"!": "array", "of": ["|u1", [-1, -1], "a"]}, {"!": "tuple", "of": 5}, {"!": "bytes", "of": "\u20ac"},
+        {"!": "array", "of": ["<f8", [10**30, 0], ""]}, {"!": "array", "of": ["|u1", [-1, -1], "a"]},
     ],
 )  # fmt: skip
 def test_a_forged_value_is_refused(value):

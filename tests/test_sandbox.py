@@ -362,6 +362,23 @@ def test_an_unconfined_agent_is_asked_for_by_name():
     assert solve(make_agent(model, [], unsafe_local=True), "q").answer == "2"
 
 
+def test_a_candidate_cannot_use_the_forks_meant_for_its_siblings():
+    code = """
+import os
+won = 0
+for _ in range(300):
+    try:
+        if os.fork() == 0:
+            os._exit(0)
+        won += 1
+    except OSError:
+        pass
+won"""
+    executor = SandboxExecutor([], interpreter="python")
+    outcomes = executor.trials([f"n = {n}{code}" for n in range(8)])
+    assert [outcome.output for outcome in outcomes] == [0] * 8
+
+
 # The wire.
 
 

@@ -97,8 +97,9 @@ class ForkServer:
         self.runs.add(answer["run"])
         return answer["run"]
 
-    def grant(self, run: int, forks: int) -> None:
-        self._ask({"op": "grant", "run": run, "forks": forks})
+    def grant(self, run: int, holder: int, forks: int) -> None:
+        """Let this process of the run fork so many times, and no other process of it at all."""
+        self._ask({"op": "grant", "run": run, "holder": holder, "forks": forks})
 
     def end(self, run: int) -> None:
         """Kill every process of the run.

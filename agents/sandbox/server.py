@@ -37,8 +37,8 @@ class Server:
         self.config = config
         self.runs: dict[int, int] = {}
         """Process group of a run, by the descriptor on which its forks are granted."""
-        self.granted: dict[int, int] = {}
-        """Forks that a run may still make."""
+        self.granted: dict[int, tuple[int, int]] = {}
+        """Of each run, the process that may fork, and how often still."""
         self.poll = select.poll()
 
     def serve(self) -> None:
@@ -83,10 +83,12 @@ class Server:
         run = request.get("run")
         match request["op"]:
             case "spawn":
+                if not self.app.fds:  # no room for another descriptor
+                    return {"op": "failed", "reason": "too many open files"}
                 return self._spawn(self.app.fds.pop(0), request)
             case "grant":
                 if run in self.granted:
-                    self.granted[run] = request["forks"]
+                    self.granted[run] = (request["holder"], request["forks"])
                 return {"op": "done"}
             case "kill":
                 if run in self.granted:  # else all of it has ended, and the number may be another's
@@ -107,21 +109,22 @@ class Server:
         if not fds:
             return {"op": "failed", "reason": reason.decode(errors="replace")}
         self.runs[fds[0]] = pid
-        self.granted[pid] = 0
+        self.granted[pid] = (pid, 0)
         self.poll.register(fds[0], select.POLLIN)
         return {"op": "spawned", "run": pid}
 
     def _judge(self, fd: int) -> None:
-        """A process of a run wants to fork: it may if the app has said so, once for each time it said so."""
+        """A process of a run wants to fork: it may if the app has said so of it, and as often as it said."""
         notice = bytearray(80)
         try:
             ioctl(fd, RECEIVE, notice)
         except OSError:
             return  # it was killed while it waited
+        number, process = struct.unpack_from("QI", notice)
         run = self.runs[fd]
-        may = self.granted.get(run, 0) > 0
-        self.granted[run] = self.granted.get(run, 0) - may
-        (number,) = struct.unpack_from("Q", notice)
+        holder, forks = self.granted[run]
+        may = process == holder and forks > 0
+        self.granted[run] = (holder, forks - may)
         answer = struct.pack("QqiI", number, 0, 0 if may else -EPERM, CONTINUE if may else 0)
         with contextlib.suppress(OSError):
             ioctl(fd, ANSWER, bytearray(answer))
@@ -233,9 +236,8 @@ def become_worker(
         if os.getppid() != server:
             os._exit(1)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # candidates that end leave nothing behind
-        os.dup2(
-            1, 2
-        )  # what numpy warns would fill the pipe, which the app reads only when all has ended
+        # What libraries warn of would fill the pipe, which the app reads only when all has ended.
+        os.dup2(1, 2)
         listener = confine.confine(
             {fd, theirs.fileno()},
             seconds=request["seconds"],

@@ -163,7 +163,7 @@ class Session:
 
     def launch(self, codes: list[str]) -> list[Candidate]:
         """One candidate more per code. Each begins as soon as it is there, while the next is being forked."""
-        self.server.grant(self.group, len(codes))
+        self.server.grant(self.group, self.holder.pid, len(codes))
         new = []
         for code in codes:
             candidate, theirs = Candidate.pair()

@@ -33,10 +33,8 @@ MAX_ARGUMENT = 64_000
 """Bytes, as JSON, of the arguments of a tool call."""
 MAX_OUTPUT = 200_000
 """Bytes, as JSON, of a value returned; smolagents shows the model 20,000 characters of it."""
-
-
 MAX_SHOWN = 60_000
-"""Characters of a text returned; as JSON, each may take twelve bytes."""
+"""Characters of a text returned."""
 
 
 class FinalAnswerTool:
@@ -128,8 +126,6 @@ class Worker:
         try:
             result = self.run_code(code)
             reply |= {"final": result.is_final_answer, "logs": result.logs, **shown(result.output)}
-        except InterpreterError as error:
-            reply |= {"error": text(error)}
         except Exception as error:
             reply |= {"error": text(error)}
         except BaseException as error:

@@ -32,19 +32,19 @@ SameAnswer = Callable[[str, str], bool]
 
 
 class StudentAgent(DistillAgent):
-    """A DistillAgent that takes the majority of `samples` candidates in every step."""
+    """A DistillAgent that takes the majority of `samples` candidates in every step; of one, it is its parent."""
 
     def __init__(
         self,
         *args,
-        samples: int,
+        samples: int = 1,
         sequential: bool = False,
         same_answer: SameAnswer | None = None,
         **kwargs,
     ):
         """Raises ValueError for an executor that cannot fork its state."""
         super().__init__(*args, **kwargs)
-        if not hasattr(self.python_executor, "trials"):
+        if samples > 1 and not hasattr(self.python_executor, "trials"):
             raise ValueError(
                 f"{type(self.python_executor).__name__} cannot try several candidates; use the sandbox, or samples=1."
             )
@@ -52,6 +52,9 @@ class StudentAgent(DistillAgent):
         self.same_answer = same_answer or same_words_or_number
 
     def _act(self, memory_step: ActionStep) -> Iterator:
+        if self.samples == 1:
+            yield from super()._act(memory_step)
+            return
         model, executor = self.model, self.python_executor
         election = Election(self, memory_step)
         self.model, self.python_executor = election, Winner(election, executor)

@@ -20,8 +20,8 @@ import smolagents.agents
 import smolagents.local_python_executor
 from smolagents.local_python_executor import CodeOutput
 
-from agents.agent import DistillAgent
 from agents.sandbox import SandboxExecutor
+from agents.student import StudentAgent
 
 STOCK_AGENT = smolagents.agents.CodeAgent
 STOCK_EXECUTOR = smolagents.local_python_executor.LocalPythonExecutor
@@ -38,8 +38,8 @@ DELIBERATE = {
 """By the end of a test's name: why it fails here."""
 
 
-class CodeAgent(DistillAgent):
-    """Under the stock name, by which agents are saved and made again."""
+class CodeAgent(StudentAgent):
+    """Under the stock name, by which agents are saved and made again; with one candidate per step."""
 
 
 class TryingExecutor(SandboxExecutor):

@@ -39,7 +39,7 @@ BASE_PROBLEMS = 100
 """A benchmark; it gets none right, and is the slowest of all: every run goes on to its last step."""
 AGENT_TOKENS = 112
 """Of an agent's reply at most, base and student alike: the longest right one takes 98."""
-SAMPLES, SAMPLED = 8, 50
+SAMPLES, SAMPLED = 8, 40
 """Candidates per step of self-consistent generation, and problems a benchmark that it is measured on."""
 EARLY = 0.3
 """Share of the training after which the early checkpoint is taken: it knows how, and errs often."""

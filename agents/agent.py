@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -145,6 +146,8 @@ def make_agent(
         temperature = SAMPLING_TEMPERATURE
     if temperature is not None:
         model = WithSettings(model, temperature=temperature)
+    if unsafe_local:
+        warnings.warn("Model-written code runs unconfined: it can do what you can.", stacklevel=2)
     if executor is None:
         executor = (UnconfinedExecutor if unsafe_local else SandboxExecutor)(imports, limits=limits)
     settings = {

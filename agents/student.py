@@ -46,7 +46,8 @@ class StudentAgent(DistillAgent):
         super().__init__(*args, **kwargs)
         if samples > 1 and not hasattr(self.python_executor, "trials"):
             raise ValueError(
-                f"{type(self.python_executor).__name__} cannot try several candidates; use the sandbox, or samples=1."
+                "Several candidates need the sandbox, which can fork their state; this executor "
+                f"({type(self.python_executor).__name__}) cannot. Take one sample, or the sandbox."
             )
         self.samples, self.sequential = samples, sequential
         self.same_answer = same_answer or same_words_or_number

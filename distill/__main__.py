@@ -99,7 +99,7 @@ Tools = Annotated[str, typer.Option(help="Names of tools, or .py files, with com
 Index = Annotated[str | None, typer.Option(help="Index folder for wiki_search.")]
 Prompt = Annotated[str | None, typer.Option(help="student, teacher, or a file.")]
 Imports = Annotated[
-    str, typer.Option(help="Modules that code may import beside the usual, with commas between.")
+    str, typer.Option(help="Modules that code may import beside smolagents' own list.")
 ]
 Limits = Annotated[
     str,
@@ -386,13 +386,20 @@ def read_config(context: typer.Context, file: Path | None) -> Path | None:
         values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         if not isinstance(values, dict):
             raise ValueError("it is no list of options with values")
-        values = {str(name).replace("-", "_"): value for name, value in values.items()}
+        values = {str(name).replace("-", "_"): _joined(value) for name, value in values.items()}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"no option {unknown[0]!r}; there are: {', '.join(sorted(known))}")
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise typer.BadParameter(f"{file}: {error}.") from None
     context.default_map = {**(context.default_map or {}), **values}
     return file
+
+
+def _joined(value):
+    """A list as the command line writes it, with commas; a mapping, as limits are, with = too."""
+    if isinstance(value, dict):
+        value = [f"{name}={one}" for name, one in value.items()]
+    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _counts(counts) -> str:

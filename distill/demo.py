@@ -102,7 +102,8 @@ def demo(
     print()
     print_table(found)
     print_paired(read_paired(out))
-    print(f"\nTable, figure and every rollout are in {out}. Ask the student yourself: make app")
+    print(f"\nTable, figure and every rollout are in {out}. Ask the student yourself:")
+    print(f"  {Path(sys.executable)} app.py --model {out}/student-agent")
     return found
 
 

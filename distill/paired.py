@@ -28,7 +28,7 @@ class Paired(Record):
     difference: float
     """Of the accuracies, the second's minus the first's."""
     low: float
-    """95% interval of the difference (Wald's, for paired proportions), with `high`."""
+    """95% interval of the difference (Bonett and Price's, for paired proportions), with `high`."""
     high: float
     p: float
     """Two-sided, of McNemar's exact test."""
@@ -50,17 +50,19 @@ def paired(name: str, first: Iterable[Rollout], second: Iterable[Rollout]) -> Pa
     n = len(both)
     b = sum(one[key] and not other[key] for key in both)
     c = sum(other[key] and not one[key] for key in both)
-    difference = (c - b) / n
-    spread = 1.96 * ((b + c - (c - b) ** 2 / n) ** 0.5) / n
+    # One more on each side, so that no difference seen is not taken for certainty that there is none.
+    one_only, other_only = (b + 1) / (n + 2), (c + 1) / (n + 2)
+    centre = other_only - one_only
+    spread = 1.96 * ((one_only + other_only - centre**2) / (n + 2)) ** 0.5
     p = binomtest(c, b + c).pvalue if b + c else 1.0
     return Paired(
         name=name,
         n=n,
         first_only=b,
         second_only=c,
-        difference=difference,
-        low=max(-1.0, difference - spread),
-        high=min(1.0, difference + spread),
+        difference=(c - b) / n,
+        low=max(-1.0, centre - spread),
+        high=min(1.0, centre + spread),
         p=p,
     )
 

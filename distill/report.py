@@ -59,6 +59,8 @@ class Result(Record):
     """How many rollouts reached a limit, by its name."""
     agreement: float | None = None
     """Of self-consistent steps, on average, the winner's share of the candidates."""
+    sampled: float | None = None
+    """Of them, on average, the candidates; fewer than `samples` where sampling stops at a decided vote."""
 
 
 def report(
@@ -113,7 +115,7 @@ def _result(
     limits = Counter(
         limit for r in group for limit in {s.limit for s in r.trajectory.steps if s.limit}
     )
-    votes = [s.votes.agreement for r in group for s in r.trajectory.steps if s.votes]
+    votes = [s.votes for r in group for s in r.trajectory.steps if s.votes]
     return Result(
         benchmark=benchmark,
         method=method,
@@ -131,17 +133,18 @@ def _result(
         output_tokens=sum(r.trajectory.usage.output_tokens for r in group),
         seconds=round(sum(r.trajectory.seconds for r in group), 1),
         limits=dict(limits),
-        agreement=round(sum(votes) / len(votes), 4) if votes else None,
+        agreement=round(sum(v.agreement for v in votes) / len(votes), 4) if votes else None,
+        sampled=round(sum(v.sampled for v in votes) / len(votes), 2) if votes else None,
     )
 
 
 def label(result: Result) -> str:
     """What a row is called: the method, and how it chose among candidates."""
     name = LABELS.get(result.method, result.method)
+    temperature = "" if result.temperature is None else f"T={result.temperature:g}"
     if result.samples == 1:
-        return name
-    temperature = "" if result.temperature is None else f", T={result.temperature:g}"
-    return f"{name} + sag (N={result.samples}{temperature})"
+        return f"{name} ({temperature})" if temperature else name
+    return f"{name} + sag ({', '.join(filter(None, (f'N={result.samples}', temperature)))})"
 
 
 def print_table(found: list[Result]) -> None:
@@ -161,6 +164,8 @@ def print_table(found: list[Result]) -> None:
         "ran out",
         "failed",
         "limits",
+        "agree",
+        "sampled",
         "model",
     ):
         table.add_column(
@@ -177,6 +182,8 @@ def print_table(found: list[Result]) -> None:
             f"{r.low:.1%} - {r.high:.1%}",
             *map(str, (r.n, r.answered, r.max_steps, r.failed)),
             " ".join(f"{name}:{n}" for name, n in r.limits.items()) or "-",
+            "-" if r.agreement is None else f"{r.agreement:.0%}",
+            "-" if r.sampled is None else f"{r.sampled:.1f}",
             escape(r.model),
         )
         last = r.benchmark
@@ -202,7 +209,10 @@ def draw(found: list[Result], out: Path) -> None:
     )
     several = len({name for _, name, _ in series}) < len(series)
     width = 0.8 / len(series)
-    figure, axes = pyplot.subplots(figsize=(max(6.0, 2.2 * len(names)), 4))
+    # Room for a number over each bar, and for two names side by side below.
+    figure, axes = pyplot.subplots(
+        figsize=(max(7.0, 0.3 * len(series) * len(names)), 4 + 0.25 * ((len(series) + 1) // 2))
+    )
     drawn: Counter = Counter()
     for i, (method, name, model) in enumerate(series):
         drawn[method] += 1
@@ -223,7 +233,7 @@ def draw(found: list[Result], out: Path) -> None:
             color=COLOURS.get(method),
             hatch=VARIANTS.get(drawn[method], "**"),
             edgecolor="white",
-            label=_plain(name + (f" ({model})" if several else "")),
+            label=_plain(name + (f" ({Path(model).name})" if several else "")),
             error_kw={"lw": 0.8},
         )
         for place, value, (_, r) in zip(x, y, places, strict=True):
@@ -243,7 +253,7 @@ def draw(found: list[Result], out: Path) -> None:
     axes.legend(
         loc="lower center",
         bbox_to_anchor=(0.5, 1.0),
-        ncols=min(4, len(series)),
+        ncols=2 if len(series) > 4 else len(series),
         frameon=False,
         fontsize=9,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -322,6 +323,14 @@ def group(executor) -> set[int]:
     return found
 
 
+def test_what_the_users_other_programs_have_under_way_is_no_hindrance():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for _ in range(100):  # descriptors that no one has received yet
+            socket.send_fds(ours, [b"."], [ours.fileno()])
+        assert SandboxExecutor([])("1 + 1").output == 2
+
+
 # What the machine can do.
 
 
@@ -359,7 +368,9 @@ def test_the_environment_inside_is_empty(monkeypatch):
 
 def test_an_unconfined_agent_is_asked_for_by_name():
     model = ScriptedModel(step("So.", "final_answer(2)"))
-    assert solve(make_agent(model, [], unsafe_local=True), "q").answer == "2"
+    with pytest.warns(UserWarning, match="unconfined"):
+        agent = make_agent(model, [], unsafe_local=True)
+    assert solve(agent, "q").answer == "2"
 
 
 def test_a_candidate_cannot_use_the_forks_meant_for_its_siblings():
@@ -431,8 +442,6 @@ def test_a_forged_value_is_refused(value):
     ],
 )  # fmt: skip
 def test_a_broken_frame_is_an_end_and_never_a_crash(sent):
-    import socket
-
     ours, theirs = socket.socketpair()
     ours.settimeout(5)
     theirs.settimeout(5)

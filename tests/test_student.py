@@ -249,7 +249,7 @@ def test_candidates_are_sampled_warm_and_greedy_ones_are_not():
 
 
 def test_an_executor_that_cannot_fork_is_refused_several_samples():
-    with pytest.raises(ValueError, match="cannot try several candidates"):
+    with pytest.raises(ValueError, match="Several candidates need the sandbox"):
         make_agent(ScriptedModel("x"), [], samples=2, unsafe_local=True)
 
 

@@ -59,7 +59,12 @@ def confine(
 
 
 def seal(sealed: bool) -> None:
-    """The last step, when the listener has been handed over: that takes a call which the filter refuses."""
+    """The last steps, when the listener has been handed over: that takes a call which the filter refuses.
+
+    And room for descriptors: the kernel holds the sender's limit against all that its user's processes
+    have under way.
+    """
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
     seccomp.install(seccomp.allow_list(sealed))
 
 
@@ -69,7 +74,6 @@ def limit_resources(seconds: float, memory_mb: int) -> None:
     limits = {
         resource.RLIMIT_AS: own + memory_mb * 2**20,
         resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_NOFILE: DESCRIPTORS,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_MSGQUEUE: 0,

@@ -70,7 +70,7 @@ def require(imports: Iterable[str], sealed: bool | None) -> bool:
         if sealed not in _held:
             try_to_break_out(server, sealed)
             _held.add(sealed)
-            log.info("Sandbox: %s", describe(server, sealed))
+            log.info("Sandbox: tier %s%s; tried, and it held.", tier, ", sealed" if sealed else "")
     return sealed
 
 

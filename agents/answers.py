@@ -8,6 +8,8 @@ from fractions import Fraction
 
 NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?([eE][-+]?\d+)?")
 
+LONGEST = 1000
+"""Characters of a number; Python refuses to read one of more than 4,300 digits."""
 FORMULA = re.compile(r"[\d+*/^=<>\\-]")
 
 
@@ -34,7 +36,7 @@ def normalised(text: str) -> str:
 def as_number(text: str) -> Fraction | None:
     """The exact value of a decimal number, thousands separators allowed; None for anything else."""
     text = text.replace("\N{MINUS SIGN}", "-").strip().rstrip(".")
-    match = NUMBER.fullmatch(text)
+    match = NUMBER.fullmatch(text) if len(text) <= LONGEST else None
     if not match or (match[2] and abs(int(match[2][1:])) > 400):
         return None  # 1e999999999 would be a number of a billion digits
     return Fraction(text.replace(",", ""))

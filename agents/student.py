@@ -11,6 +11,7 @@ winner's reply, and another executor, which hands over the winner's outcome when
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -86,14 +87,18 @@ class Election(Model):
         self.model, self.executor = agent.model, agent.python_executor
         self.outcome: Outcome | None = None
         """The winner's; None if nothing parsed."""
+        self._compared: dict[tuple[str, str], bool] = {}
+        self._comparing = 0.0  # seconds
 
     def generate(self, messages, stop_sequences=None, **settings) -> ChatMessage:
         candidates: list[Candidate] = []
         while n := self._more(candidates):
             replies = draw(self.model, messages, n, stop_sequences, **settings)
+            if not replies:
+                raise RuntimeError(f"{self.model_id} gave no reply.")
             candidates += [Candidate(reply, self._parse(reply)) for reply in replies]
             self._try(candidates)
-        winner, votes = elect(candidates, self.agent.same_answer)
+        winner, votes = elect(candidates, self.same_answer)
         self.outcome, self.step.votes = winner.outcome, votes
         usages = [c.reply.token_usage for c in candidates if c.reply.token_usage]
         # Of several replies to one request, the first alone counts what was read.
@@ -110,11 +115,26 @@ class Election(Model):
 
     def _more(self, candidates: list[Candidate]) -> int:
         """How many to sample next; 0: enough. In sequence, the fewest that could decide the vote."""
-        left = self.agent.samples - len(candidates)
+        left = max(0, self.agent.samples - len(candidates))
         if not self.agent.sequential or not left:
             return left
-        groups = grouped([c for c in candidates if c.ran], self.agent.same_answer)
+        groups = grouped([c for c in candidates if c.ran], self.same_answer)
         return fewest_to_decide([len(group) for group in groups], left)
+
+    def same_answer(self, a: str, b: str) -> bool:
+        """As the agent compares them, each pair once; by their text when that has taken too long in this step."""
+        if a.strip() == b.strip():
+            return True
+        if (a, b) not in self._compared:
+            if self._comparing > self.agent.limits.seconds:
+                return False
+            start = time.monotonic()
+            try:
+                self._compared[a, b] = bool(self.agent.same_answer(a, b))
+            except Exception:  # what cannot be compared is not the same
+                self._compared[a, b] = False
+            self._comparing += time.monotonic() - start
+        return self._compared[a, b]
 
     def _parse(self, reply: ChatMessage) -> str | None:
         """The code, as smolagents will take it from the same reply."""
@@ -122,7 +142,9 @@ class Election(Model):
         if text and not text.strip().endswith(closing):
             text += closing
         try:
-            return fix_final_answer_code(parse_code_blobs(text, self.agent.code_block_tags))
+            return sendable(
+                fix_final_answer_code(parse_code_blobs(text, self.agent.code_block_tags))
+            )
         except Exception:  # whatever smolagents raises of this text, it will again if it is kept
             return None
 
@@ -141,6 +163,11 @@ class Election(Model):
             candidate.outcome = known.get(candidate.code)
 
 
+def sendable(code: str) -> str:
+    """Without lone surrogates, which are sent nowhere."""
+    return code.encode("utf-8", "replace").decode()
+
+
 class Winner(PythonExecutor):
     """Stands in for the executor during one step: the winner has run already."""
 
@@ -153,7 +180,7 @@ class Winner(PythonExecutor):
 
     def __call__(self, code_action: str) -> CodeOutput:
         outcome = self.election.outcome
-        if outcome is None or outcome.code != code_action:
+        if outcome is None or outcome.code != sendable(code_action):
             raise AssertionError("smolagents reads another action in the reply than was tried.")
         return self.executor.adopt(outcome).result()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import socket
@@ -230,7 +231,9 @@ def test_limits_are_read_by_name():
     for text, told in [
         ("secs=5", "there are: seconds"),
         ("seconds=no", "number"),
-        ("calls=0", "more"),
+        ("calls=0", "at most"),
+        ("seconds=inf", "at most"),
+        ("memory_mb=nan", "number"),
     ]:
         with pytest.raises(ValueError, match=told):
             Limits.read(text)
@@ -331,6 +334,55 @@ def test_what_the_users_other_programs_have_under_way_is_no_hindrance():
         assert SandboxExecutor([])("1 + 1").output == 2
 
 
+def test_ctrl_c_in_the_middle_of_a_request_mixes_up_no_answers(executor):
+    executor("n = 1")
+    server = executor._server
+    receive = server._channel.receive
+    server._channel.receive = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        executor("n")
+    server._channel.receive = receive
+    assert SandboxExecutor([])("1 + 1").output == 2
+    with pytest.raises(InterpreterError, match="lost"):
+        executor("n")
+    assert executor("2").output == 2
+
+
+def test_a_fork_of_the_app_leaves_its_parents_runs_alone(executor):
+    executor("n = 1")
+    child = os.fork()
+    if child == 0:
+        executor.cleanup()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert executor("n").output == 1
+    with pytest.raises(TypeError, match="cannot be copied"):
+        copy.copy(executor)
+
+
+def test_an_error_that_cannot_be_shown_hangs_no_candidate(executor):
+    class SlyError(Exception):
+        def __str__(self):
+            raise SystemExit
+
+    def fail(how):
+        raise {"sly": SlyError(), "number": ValueError(10**5000), "long": ValueError("x" * 10**7)}[
+            how
+        ]
+
+    executor.send_tools({"fail": fail})
+    for how in ("sly", "number", "long"):
+        outcomes = executor.trials([f"x = {n}\nfail({how!r})" for n in range(3)])
+        assert all(o.limit is None and "due to:" in o.error for o in outcomes), outcomes
+    assert executor("1").output == 1
+
+
+def test_many_busy_candidates_all_start():
+    executor = SandboxExecutor([], limits=Limits(seconds=60))
+    codes = [f"s = {k}\nfor i in range(4000):\n    s += i\ns" for k in range(48)]
+    assert [o.error for o in executor.trials(codes)] == [None] * 48
+
+
 # What the machine can do.
 
 
@@ -425,7 +477,8 @@ def test_what_is_no_data_is_not_sent():
         {"!": "set", "of": [[1]]}, {"!": "dict", "of": [1]}, {"!": "eval", "of": "1"}, {"!": "set"},
         {"!": ["set"], "of": []}, {"!": "bytes", "of": 3}, {"!": "complex", "of": ["a", "b"]},
         {"!": "dict", "of": [[[1], 2]]}, {"!": "tuple", "of": 5}, {"!": "bytes", "of": "\u20ac"},
-        {"!": "array", "of": ["O", [1], "12345678"]}, {"!": "array", "of": ["<f8", [2], ""]},
+        {"!": "array", "of": ["O", [1], "12345678"]},
+        {"!": "array", "of": ["(1,", [1], "x"]}, {"!": "array", "of": ["<f8", [2], ""]},
         {"!": "array", "of": ["<f8", [10**30, 0], ""]}, {"!": "array", "of": ["|u1", [-1, -1], "a"]},
     ],
 )  # fmt: skip

@@ -249,8 +249,38 @@ def test_candidates_are_sampled_warm_and_greedy_ones_are_not():
 
 
 def test_an_executor_that_cannot_fork_is_refused_several_samples():
-    with pytest.raises(ValueError, match="Several candidates need the sandbox"):
+    refused = pytest.raises(ValueError, match="Several candidates need the sandbox")
+    with refused, pytest.warns(UserWarning):
         make_agent(ScriptedModel("x"), [], samples=2, unsafe_local=True)
+
+
+def test_answers_that_cannot_be_compared_are_not_the_same():
+    def fails(a, b):
+        raise ValueError
+
+    long = "9" * 5000
+    codes = [
+        f"final_answer('{long}')",
+        f"final_answer('{long}1')",
+        f"final_answer('{long}')  # again",
+    ]
+    for same in (None, fails):
+        trajectory, _ = run(*codes, same_answer=same)
+        assert trajectory.stop == "answered" and trajectory.steps[0].votes.votes == 2
+
+
+def test_lone_surrogates_are_run_and_recorded_as_with_one_sample():
+    trajectory, _ = run("n = '\ud800'\nprint(n)", "n = '\ud800'\nprint(n)  # again")
+    assert trajectory.steps[0].error is None and trajectory.answer == "?"
+
+
+def test_a_model_that_gives_no_reply_is_a_failed_run():
+    class Silent(ScriptedModel):
+        def sample(self, messages, n, stop_sequences=None, **settings):
+            return []
+
+    trajectory = solve(make_agent(Silent("x"), [], samples=2), "q")
+    assert trajectory.stop == "failed" and "no reply" in trajectory.error
 
 
 def test_the_tokens_of_all_candidates_are_counted():

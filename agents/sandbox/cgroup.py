@@ -21,8 +21,10 @@ def around(pid: int, megabytes: int) -> Path | None:
         group = parent / f"{PREFIX}{os.getpid()}-{pid}"
         try:
             group.mkdir()
-            (group / limit).write_text(str(megabytes * 2**20))
-            (group / "cgroup.procs").write_text(str(pid))
+            # Neither is made here: where they are not, this is no folder of control groups.
+            for file, value in ((limit, megabytes * 2**20), ("cgroup.procs", pid)):
+                with (group / file).open("r+") as setting:
+                    setting.write(str(value))
             return group
         except OSError:
             remove(group)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -148,6 +149,9 @@ class SandboxExecutor(PythonExecutor):
         if session is not None:
             session.close()
 
+    def __reduce__(self):
+        raise TypeError("A running Python cannot be copied or pickled; make another executor.")
+
     def __del__(self):
         with contextlib.suppress(Exception):
             self.cleanup()
@@ -182,6 +186,8 @@ class SandboxExecutor(PythonExecutor):
 
     def _ready(self) -> Session:
         """The session, with what was sent to it; a fresh one if there is none."""
+        if self._session is not None and self._session.owner != os.getpid():
+            raise SandboxError("The state is that of the process that this one was forked from.")
         if self._session is None:
             self._server = forkserver.server_for(self._imports)
             settings = {

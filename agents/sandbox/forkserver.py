@@ -45,6 +45,7 @@ class ForkServer:
         """Process groups of the runs that have not been ended."""
         self._lock = threading.Lock()
         self._ready: dict | None = None
+        self._given_up = False
         raise_descriptor_limit()
         ours, theirs = socket.socketpair()
         ours.settimeout(START_SECONDS)
@@ -52,8 +53,8 @@ class ForkServer:
         here = Path(__file__).parent
         smolagents = importlib.util.find_spec("smolagents").submodule_search_locations[0]
         config = {
-            # Its own, and where else this process has packages from (a user's folder, say).
-            "path": [path for path in sys.path if path.endswith(("-packages", "-packages/"))],
+            # To import from, after its own: where else this process has packages from.
+            "path": [path for path in sys.path if os.path.isdir(path)],
             "agents": str(here.parent),
             "smolagents": smolagents,
             "preload": [*BASE_BUILTIN_MODULES, *packages],
@@ -115,7 +116,7 @@ class ForkServer:
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return not self._given_up and self._process.poll() is None
 
     def close(self) -> None:
         """End it and all its runs."""
@@ -141,6 +142,9 @@ class ForkServer:
             except BrokenChannelError as error:
                 self._give_up()
                 raise SandboxError(f"The fork server {error}.") from None
+            except BaseException:  # Ctrl-C: its answer would be taken for that to the next request
+                self._give_up()
+                raise
 
     def _wait_until_ready(self) -> dict:
         if self._ready is None:
@@ -156,6 +160,7 @@ class ForkServer:
 
     def _give_up(self) -> None:
         """It does not answer: end it, and the runs that it can no longer end."""
+        self._given_up = True
         self._process.kill()
         for run in list(self.runs):
             kill_group(run)

@@ -9,6 +9,9 @@ Limit = Literal["seconds", "memory", "output", "calls", "process", "run_seconds"
 """Which limit was reached; "process": the code ended or broke the process it ran in."""
 
 
+MOST = {"seconds": 86_400, "memory_mb": 2**20}
+
+
 @dataclass(frozen=True)
 class Limits:
     """Per action: an action is the code of one step, or one of its candidates."""
@@ -31,8 +34,11 @@ class Limits:
     def __post_init__(self):
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and not value > 0:
-                raise ValueError(f"The limit {field.name} must be more than 0, not {value}.")
+            most = MOST.get(field.name, 10**9)
+            if value is not None and not 0 < value <= most:
+                raise ValueError(
+                    f"The limit {field.name} is above 0 and at most {most:,}, not {value}."
+                )
 
     @classmethod
     def read(cls, text: str, **defaults) -> Self:

@@ -97,7 +97,13 @@ class Server:
     def _spawn(self, fd: int, request: dict) -> dict:
         """Fork a run's first process, which speaks to the app on `fd`; returns its process group."""
         ours, theirs = socket.socketpair()
-        folders = [] if request["sealed"] else confine.readable(self.config["path"])
+        folders = (
+            []
+            if request["sealed"]
+            else confine.readable(
+                [path for path in self.config["path"] if path.rstrip("/").endswith("-packages")]
+            )
+        )
         server = os.getpid()
         pid = os.fork()
         if pid == 0:

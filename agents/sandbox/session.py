@@ -115,11 +115,15 @@ class Process:
         self.close()
 
     def close(self) -> None:
+        self.channel.close()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close our descriptors, and nothing more."""
+        self.channel.sock.close()
         if self._handle is not None:
             os.close(self._handle)
-            self._handle = None
-        self.pid = None
-        self.channel.close()
+        self._handle = self.pid = None
 
 
 class Candidate(Process):
@@ -127,8 +131,8 @@ class Candidate(Process):
 
     code: str
     deadline: float
-    """By which it must have spoken, and then have ended."""
-    started: float | None = None
+    """By which it must have ended."""
+    started: float
     calls = 0
     busy = False
     """It waits for a tool."""
@@ -141,6 +145,7 @@ class Session:
 
     def __init__(self, server: ForkServer, settings: dict, limits: Limits):
         self.server, self.limits = server, limits
+        self.owner = os.getpid()
         self.candidates: list[Candidate] = []
         self.total_calls = 0
         self.holder, theirs = Process.pair()
@@ -162,22 +167,34 @@ class Session:
             raise SandboxError(f"A sandboxed process {error}.") from None
 
     def launch(self, codes: list[str]) -> list[Candidate]:
-        """One candidate more per code. Each begins as soon as it is there, while the next is being forked."""
+        """One candidate more per code, told to run it. Raises BrokenChannelError if one does not start."""
         self.server.grant(self.group, self.holder.pid, len(codes))
         new = []
         for code in codes:
             candidate, theirs = Candidate.pair()
             candidate.code = code
-            candidate.deadline = time.monotonic() + HELLO_SECONDS
             new.append(candidate)
             self.candidates.append(candidate)
             with theirs:
                 self.holder.channel.send({"op": "fork"}, theirs.fileno())
-            candidate.channel.send({"op": "run", "code": code})
+        # All are there before one begins: busy ones would starve the holder. One deadline for all.
+        deadline = time.monotonic() + HELLO_SECONDS
+        known = {self.holder.pid, *(c.pid for c in self.candidates if c not in new)}
+        for candidate in new:
+            candidate.channel.sock.settimeout(max(0.01, deadline - time.monotonic()))
+            candidate.greet()
+            if candidate.pid in known:
+                raise BrokenChannelError("is none of its own")  # the holder, which pretends
+            known.add(candidate.pid)
+        for candidate in new:
+            candidate.channel.sock.settimeout(self.limits.seconds + 1)
+            candidate.started = time.monotonic()
+            candidate.deadline = candidate.started + self.limits.seconds
+            candidate.channel.send({"op": "run", "code": candidate.code})
         return new
 
     def follow(self, candidates: list[Candidate], tools: Tools, effects: bool) -> None:
-        """Each to its end or its limits, serving the tools they call. Raises BrokenChannelError if one does not start."""
+        """Each to its end or its limits, serving the tools they call."""
         with selectors.DefaultSelector() as selector:
             for candidate in candidates:
                 selector.register(candidate.channel.sock, selectors.EVENT_READ, candidate)
@@ -197,8 +214,6 @@ class Session:
                         self._too_late(candidate, selector)
 
     def _too_late(self, candidate: Candidate, selector) -> None:
-        if candidate.started is None:
-            raise BrokenChannelError("did not start in time")
         self._end(
             candidate,
             selector,
@@ -206,17 +221,6 @@ class Session:
             f"{self.limits.seconds:g} seconds; it was stopped and its effects undone.",
             limit="seconds",
         )
-
-    def _greet(self, candidate: Candidate) -> None:
-        """It is there, and its time begins."""
-        candidate.channel.sock.setblocking(False)
-        candidate.greet()
-        candidate.channel.sock.settimeout(self.limits.seconds + 1)
-        others = (self.holder, *(c for c in self.candidates if c is not candidate))
-        if candidate.pid in {other.pid for other in others}:
-            raise BrokenChannelError("is none of its own")  # the holder, which pretends
-        candidate.started = time.monotonic()
-        candidate.deadline = candidate.started + self.limits.seconds
 
     def adopt(self, candidate: Candidate) -> None:
         """Its process is the state from now on; every other one ends."""
@@ -232,15 +236,17 @@ class Session:
             self.candidates.pop().kill()
 
     def close(self) -> None:
+        if os.getpid() != self.owner:
+            # In a fork of the app: the run is its parent's, and goes on there.
+            for process in (self.holder, *self.candidates):
+                process.let_go()
+            return
         self.discard()
         self.holder.kill()
         self.server.end(self.group)
 
     def _hear(self, candidate: Candidate, selector, tools: Tools, effects: bool) -> None:
         """Whatever it has sent: calls of tools, and its result."""
-        if candidate.started is None:
-            self._greet(candidate)
-            return
         try:
             candidate.channel.read(wait=False)
             while candidate.outcome is None and (message := candidate.channel.next()) is not None:
@@ -352,5 +358,5 @@ class Session:
             error=error,
             limit=limit,
             calls=candidate.calls,
-            seconds=time.monotonic() - (candidate.started or time.monotonic()),
+            seconds=time.monotonic() - candidate.started,
         )

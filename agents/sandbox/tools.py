@@ -48,7 +48,7 @@ class Tools:
     def answer(self, call: Call, refusal: str | None) -> bytes:
         """Make the call, or refuse it. As a frame: what the tool returned or raised."""
         if refusal:
-            return pack(raised(RuntimeError(refusal)))
+            return raised(RuntimeError(refusal))
         if self._made is None or self.has_effects(call.name):
             return self._call(call)
         with self._lock:
@@ -60,17 +60,15 @@ class Tools:
 
     def _call(self, call: Call) -> bytes:
         if call.name not in self.tools:
-            return pack(raised(NameError(f"There is no tool {call.name!r}.")))
+            return raised(NameError(f"There is no tool {call.name!r}."))
         try:
             value = self.tools[call.name](*call.args, **call.kwargs)
             frame = pack({"op": "result", "value": self._sent(value)})
         except BaseException as error:
             # The tool's own, whatever it is: the model reads it, and this thread has no one else to tell.
-            return pack(raised(error))
+            return raised(error)
         if len(frame) > MAX_RESULT:
-            return pack(
-                raised(ValueError(f"The result of {call.name} is {len(frame):,} bytes long."))
-            )
+            return raised(ValueError(f"The result of {call.name} is {len(frame):,} bytes long."))
         return frame
 
     def _sent(self, value):
@@ -85,23 +83,23 @@ class Tools:
             return Handle(len(self.objects) - 1, str(value)[:MAX_TEXT])
 
 
-def raised(error: BaseException) -> dict:
+def raised(error: BaseException) -> bytes:
     """An error to be raised again inside, by the name of its class and of the built-in one that it is."""
     base = next(c for c in type(error).__mro__ if getattr(builtins, c.__name__, None) is c)
-    try:
-        text = str(error)
-    except Exception:
-        text = "it cannot be shown"
-    # Of other classes, the text alone: it is what they mean to tell.
-    args = error.args if type(error) is base else (text,)
-    if isinstance(error, OSError) and error.filename is not None and len(args) == 2:
-        args = (*args, error.filename)  # which OSError takes, but does not keep there
-    try:
-        args = encode(args)
-    except NotDataError:
-        args = encode((text,))
     kind = [type(error).__name__, type(error).__module__, base.__name__]
-    return {"op": "result", "raised": kind, "args": args, "text": text}
+    try:
+        text = str(error)[:MAX_TEXT]
+        # Of other classes, the text alone: it is what they mean to tell.
+        args = error.args if type(error) is base else (text,)
+        if isinstance(error, OSError) and error.filename is not None and len(args) == 2:
+            args = (*args, error.filename)  # which OSError takes, but does not keep there
+        frame = pack({"op": "result", "raised": kind, "args": encode(args), "text": text})
+        if len(frame) <= MAX_RESULT // 16:
+            return frame
+    except BaseException:  # it holds what is no data, or cannot be shown, or is made to raise
+        text = text if "text" in locals() else "it cannot be shown"
+    args = encode((text,))
+    return pack({"op": "result", "raised": kind, "args": args, "text": text})
 
 
 def standard_function(tool) -> tuple[str, str] | None:

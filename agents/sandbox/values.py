@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 DEPTH = 50
 TAG = "!"
+NUMBERS = re.compile(r"[<>|=][biufc][0-9]{1,2}")
+"""The types of arrays that are passed, as numpy spells them."""
 SEQUENCES = {"tuple": tuple, "set": set, "frozenset": frozenset}
 
 
@@ -116,10 +119,12 @@ def _keeps_its_order(value: set | frozenset) -> bool:
 def _array(dtype: str, shape: list, content: str):
     import numpy
 
-    dtype = numpy.dtype(str(dtype))
+    if not NUMBERS.fullmatch(str(dtype)):
+        raise ValueError("no array")
+    dtype = numpy.dtype(dtype)
     sizes = [size for size in shape if type(size) is int and size >= 0]
     content = content.encode("latin-1")
-    if dtype.kind not in "biufc" or len(sizes) != len(shape) or len(shape) > 32:
+    if len(sizes) != len(shape) or len(shape) > 32:
         raise ValueError("no array")
     if math.prod(sizes) * dtype.itemsize != len(content):
         raise ValueError("no array")

@@ -312,6 +312,27 @@ def test_a_killed_app_leaves_no_process_behind(how):
     assert eventually(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in left))
 
 
+def test_app_and_fork_server_killed_together_leave_no_process_behind():
+    program = (
+        "from agents.sandbox import SandboxExecutor, Limits\n"
+        "e = SandboxExecutor([], limits=Limits(seconds=600))\n"
+        "e('n = 1')\ne('n = 2')\nprint(e._server.pid, flush=True)\n"
+        "e('import time\\ntime.sleep(600)')"
+    )
+    app = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    server = int(app.stdout.readline())
+    assert eventually(lambda: len(children(server)) >= 2)
+    time.sleep(0.2)
+    left = children(server)
+    os.kill(server, signal.SIGKILL)
+    app.kill()
+    app.wait()
+    app.stdout.close()
+    assert eventually(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in left))
+
+
 def group(executor) -> set[int]:
     """Processes of the executor's run."""
     session = executor._session

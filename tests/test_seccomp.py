@@ -119,6 +119,13 @@ def test_descriptors_are_duplicated_and_flagged_and_no_more(filtered):
         assert says("fcntl", 3, command) == expected, command
 
 
+def test_a_process_may_end_with_its_parent_and_set_nothing_else_of_itself(filtered):
+    *_, ask = filtered
+    assert ask("prctl", 1, 9) == ask("prctl", 1, 0) == ALLOW
+    for option, value in ((1, 19), (1, 15), (4, 1), (38, 0), (36, 1), (22, 2), (0, 0)):
+        assert ask("prctl", option, value) == REFUSED
+
+
 def test_no_device_is_controlled(filtered):
     _, _, says = filtered
     assert says("ioctl", 3, 0x8901) == ERRNO | errno.ENOTTY

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import signal
 import struct
 
 from .kernel import MACHINE, syscall
@@ -44,7 +45,7 @@ PATHS = {
 # Calls of which some uses are allowed, below.
 OTHERS = {
     "ioctl": (16, 29), "sendto": (44, 206), "prlimit64": (302, 261), "fcntl": (72, 25),
-    "clone3": (435, 435), "seccomp": (317, 277),
+    "clone3": (435, 435), "seccomp": (317, 277), "prctl": (157, 167),
 }  # fmt: skip
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 X32 = 0x40000000
@@ -123,6 +124,17 @@ def allow_list(sealed: bool, machine: str = MACHINE) -> Program:
     commands = [(EQUAL, len(FCNTL) - at, 0, command) for at, command in enumerate(FCNTL)]
     fcntl = [(LOAD, 0, 0, low(1)), *commands, (RETURN, 0, 0, refuse), (RETURN, 0, 0, ALLOW)]
     program += _when(others["fcntl"], fcntl)
+    # PR_SET_PDEATHSIG with SIGKILL or nothing: to end with the process that it was forked from (worker.py).
+    end_with = [
+        (LOAD, 0, 0, low(0)),
+        (EQUAL, 0, 4, 1),
+        (LOAD, 0, 0, low(1)),
+        (EQUAL, 1, 0, 0),
+        (EQUAL, 0, 1, signal.SIGKILL),
+        (RETURN, 0, 0, ALLOW),
+        (RETURN, 0, 0, refuse),
+    ]
+    program += _when(others["prctl"], end_with)
     for number in paths.values():
         program += _when(number, [(RETURN, 0, 0, missing if sealed else ALLOW)])
     for number in allowed.values():

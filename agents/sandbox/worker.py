@@ -12,6 +12,7 @@ import importlib
 import io
 import os
 import random
+import signal
 import socket
 import sys
 from functools import reduce
@@ -24,6 +25,7 @@ from smolagents.local_python_executor import (
     LocalPythonExecutor,
 )
 
+from . import kernel
 from .frames import BrokenChannelError, Channel, pack
 from .values import NotDataError, decode, encode, plainly
 
@@ -123,6 +125,9 @@ class Worker:
     def _reply(self, code: str) -> None:
         """Run the code and say how it went. Whatever it raises is the model's doing, and is told to it."""
         reply = {"op": "done"}
+        # Should app and server both be killed: code that sleeps would not notice. Only while it runs: once
+        # adopted, the process that it was forked from is ended.
+        end_with_parent(signal.SIGKILL)
         try:
             result = self.run_code(code)
             reply |= {"final": result.is_final_answer, "logs": result.logs, **shown(result.output)}
@@ -130,6 +135,7 @@ class Worker:
             reply |= {"error": text(error)}
         except BaseException as error:
             reply |= {"error": f"The code raised {type(error).__name__}."}
+        end_with_parent(0)
         if "error" in reply:
             reply["logs"] = text(self.interpreter.state.get("_print_outputs", ""))
         try:
@@ -175,6 +181,12 @@ class Worker:
 
         call.__name__ = call.__qualname__ = name
         return call
+
+
+def end_with_parent(by: int) -> None:
+    """Be sent this signal when the process that this one was forked from ends; 0 for none."""
+    with contextlib.suppress(OSError):
+        kernel.prctl(kernel.SET_PDEATHSIG, by)
 
 
 def raising(final_answer):

@@ -6,11 +6,14 @@ from agents import load_model, make_agent, solve
 from .agent import make_agent
 from .cot import make_thinker
 from .models import load_model
+from .sandbox import Limits, SandboxError
 from .solve import solve, stream
 from .trajectory import Message, Step, Trajectory, Usage
 
 __all__ = [
+    "Limits",
     "Message",
+    "SandboxError",
     "Step",
     "Trajectory",
     "Usage",

@@ -34,6 +34,8 @@ MAX_OUTPUT, MAX_CALL = 200_000, 64_000
 MAX_TEXT = 60_001
 """Characters of a text or an error returned."""
 HELLO, HELLO_SECONDS = pack({"op": "hello"}), 5.0
+EAGER = 16
+"""Candidates of a step, at most, that need not wait for one another to begin."""
 CREDENTIALS = struct.Struct("3i")
 
 
@@ -177,7 +179,9 @@ class Session:
             self.candidates.append(candidate)
             with theirs:
                 self.holder.channel.send({"op": "fork"}, theirs.fileno())
-        # All are there before one begins: busy ones would starve the holder. One deadline for all.
+        # A few begin while the next are still being forked; many would starve the holder of processors.
+        # One deadline for all to be there.
+        eager = len(codes) <= EAGER
         deadline = time.monotonic() + HELLO_SECONDS
         known = {self.holder.pid, *(c.pid for c in self.candidates if c not in new)}
         for candidate in new:
@@ -186,12 +190,18 @@ class Session:
             if candidate.pid in known:
                 raise BrokenChannelError("is none of its own")  # the holder, which pretends
             known.add(candidate.pid)
-        for candidate in new:
-            candidate.channel.sock.settimeout(self.limits.seconds + 1)
-            candidate.started = time.monotonic()
-            candidate.deadline = candidate.started + self.limits.seconds
-            candidate.channel.send({"op": "run", "code": candidate.code})
+            if eager:
+                self._begin(candidate)
+        if not eager:
+            for candidate in new:
+                self._begin(candidate)
         return new
+
+    def _begin(self, candidate: Candidate) -> None:
+        candidate.channel.sock.settimeout(self.limits.seconds + 1)
+        candidate.started = time.monotonic()
+        candidate.deadline = candidate.started + self.limits.seconds
+        candidate.channel.send({"op": "run", "code": candidate.code})
 
     def follow(self, candidates: list[Candidate], tools: Tools, effects: bool) -> None:
         """Each to its end or its limits, serving the tools they call."""

@@ -139,7 +139,7 @@ def demo(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """The whole loop on the pocket world: collect, filter, train three students, evaluate, print the table."""
+    """The whole loop on the pocket world: collect, filter, train the students, evaluate, print the table."""
     from .demo import demo
 
     results = demo(out, seed=seed, limit=limit, force=force)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -103,7 +104,7 @@ def demo(
     print_table(found)
     print_paired(read_paired(out))
     print(f"\nTable, figure and every rollout are in {out}. Ask the student yourself:")
-    print(f"  {Path(sys.executable)} app.py --model {out}/student-agent")
+    print("  " + shlex.join([sys.executable, "app.py", "--model", f"{out}/student-agent"]))
     return found
 
 

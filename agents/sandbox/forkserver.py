@@ -40,7 +40,6 @@ class ForkServer:
 
     def __init__(self, packages: tuple[str, ...]):
         """packages: to have loaded, beside the modules that smolagents always authorises."""
-        self.packages = packages
         self.runs: set[int] = set()
         """Process groups of the runs that have not been ended."""
         self._lock = threading.Lock()

@@ -25,14 +25,10 @@ from .forkserver import ForkServer, SandboxError
 from .frames import BrokenChannelError, Channel, pack
 from .limits import Limit, Limits
 from .tools import Call, Tools
-from .values import decode
+from .values import MAX_ARGUMENT, MAX_OUTPUT, MAX_TEXT, decode
 
 CAP = 1 << 20
 """Bytes of the largest frame taken from sandboxed code."""
-MAX_OUTPUT, MAX_CALL = 200_000, 64_000
-"""Of them, bytes of a value returned and of a call; worker.py keeps to the same, unless it was tampered with."""
-MAX_TEXT = 60_001
-"""Characters of a text or an error returned."""
 HELLO, HELLO_SECONDS = pack({"op": "hello"}), 5.0
 EAGER = 16
 """Candidates of a step, at most, that need not wait for one another to begin."""
@@ -283,7 +279,11 @@ class Session:
         try:
             name, args, kwargs = (message.get(part) for part in ("name", "args", "kwargs"))
             key = json.dumps([name, args, kwargs], sort_keys=True)
-            if candidate.busy or len(key) > 2 * MAX_CALL or candidate.calls > 9 * self.limits.calls:
+            if (
+                candidate.busy
+                or len(key) > 2 * MAX_ARGUMENT
+                or candidate.calls > 9 * self.limits.calls
+            ):
                 raise ValueError("too many calls, or one too large")
             args, kwargs = decode(args, tools.objects), decode(kwargs, tools.objects)
             if not isinstance(name, str) or not isinstance(args, tuple):

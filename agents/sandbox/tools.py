@@ -87,6 +87,7 @@ def raised(error: BaseException) -> bytes:
     """An error to be raised again inside, by the name of its class and of the built-in one that it is."""
     base = next(c for c in type(error).__mro__ if getattr(builtins, c.__name__, None) is c)
     kind = [type(error).__name__, type(error).__module__, base.__name__]
+    text = "it cannot be shown"
     try:
         text = str(error)[:MAX_TEXT]
         # Of other classes, the text alone: it is what they mean to tell.
@@ -97,9 +98,8 @@ def raised(error: BaseException) -> bytes:
         if len(frame) <= MAX_RESULT // 16:
             return frame
     except BaseException:  # it holds what is no data, or cannot be shown, or is made to raise
-        text = text if "text" in locals() else "it cannot be shown"
-    args = encode((text,))
-    return pack({"op": "result", "raised": kind, "args": args, "text": text})
+        pass
+    return pack({"op": "result", "raised": kind, "args": encode((text,)), "text": text})
 
 
 def standard_function(tool) -> tuple[str, str] | None:

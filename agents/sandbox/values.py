@@ -7,6 +7,10 @@ import re
 from collections.abc import Sequence
 
 DEPTH = 50
+MAX_ARGUMENT, MAX_OUTPUT = 64_000, 200_000
+"""Bytes, as JSON, of a tool call and of a value returned; smolagents shows the model 20,000 characters of it."""
+MAX_TEXT = 60_000
+"""Characters of a text or an error returned. Kept inside, and checked in the app."""
 TAG = "!"
 NUMBERS = re.compile(r"[<>|=][biufc][0-9]{1,2}")
 """The types of arrays that are passed, as numpy spells them."""

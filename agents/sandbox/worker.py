@@ -27,16 +27,10 @@ from smolagents.local_python_executor import (
 
 from . import kernel
 from .frames import BrokenChannelError, Channel, pack
-from .values import NotDataError, decode, encode, plainly
+from .values import MAX_ARGUMENT, MAX_OUTPUT, MAX_TEXT, NotDataError, decode, encode, plainly
 
 CAP = 1 << 24
 """Bytes of the largest frame from the app: a tool's result, variables."""
-MAX_ARGUMENT = 64_000
-"""Bytes, as JSON, of the arguments of a tool call."""
-MAX_OUTPUT = 200_000
-"""Bytes, as JSON, of a value returned; smolagents shows the model 20,000 characters of it."""
-MAX_SHOWN = 60_000
-"""Characters of a text returned."""
 
 
 class FinalAnswerTool:
@@ -231,9 +225,9 @@ def shown(value) -> dict:
 
 def clipped(shown: str) -> str:
     """Its two ends, of which smolagents shows the model the outer 20,000 characters."""
-    if len(shown) <= MAX_SHOWN:
+    if len(shown) <= MAX_TEXT:
         return shown
-    return f"{shown[: MAX_SHOWN // 2]}…{shown[-MAX_SHOWN // 2 :]}"
+    return f"{shown[: MAX_TEXT // 2]}…{shown[-MAX_TEXT // 2 + 1 :]}"
 
 
 def text(value) -> str:

@@ -78,6 +78,8 @@ def closing(trajectory: Trajectory) -> str:
     usage = trajectory.usage
     cost = f"\n\n<sub>{usage.input_tokens + usage.output_tokens} tokens, {trajectory.seconds:.1f} s</sub>"
     if trajectory.stop == "answered":
+        if trajectory.answer is None:
+            return f"It answered with nothing.{cost}"
         return f"**{escaped(trajectory.answer)}**{cost}"
     if trajectory.stop == "max_steps":
         return f"No answer within {len(trajectory.steps)} steps.{cost}"

@@ -1,7 +1,8 @@
 """Answer by thinking alone (chain of thought), with or without passages fetched for the question.
 
-One request, no code, no steps. It shares the record, and with `solve` the way in, so that a comparison
-with the agent differs in nothing but the method.
+No code, no steps; one reply, or the majority of several (self-consistency, arXiv 2203.11171). It shares
+the record, and with `solve` the way in, so that a comparison with the agent differs in nothing but the
+method.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from dataclasses import dataclass
 from smolagents import Model
 from smolagents.models import ChatMessage, MessageRole
 
-from .agent import read_prompt
+from .agent import SAMPLING_TEMPERATURE, read_prompt
+from .answers import same_answer as same_words_or_number
 from .models import WithSettings
+from .sampling import draw
 from .solve import finish_reason
-from .trajectory import Message, Step, Trajectory, Usage
+from .trajectory import Message, Step, Trajectory, Usage, Votes
+from .vote import fewest_to_decide, grouped, largest
 
 ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 BOXED = "\\boxed{"
@@ -31,13 +35,18 @@ class Thinker:
     fetch: Callable[[str], str] | None = None
     """The passages for a question, as text; None for plain chain of thought."""
     prompt: str = "cot"
+    samples: int = 1
+    sequential: bool = False
+    """Sample no more replies once the vote is decided."""
+    temperature: float | None = None
+    same_answer: Callable[[str, str], bool] = same_words_or_number
 
     @property
     def method(self) -> str:
         return "cot_rag" if self.fetch else "cot"
 
     def solve(self, question: str) -> Trajectory:
-        start, reply, error = time.monotonic(), None, None
+        start, replies, error = time.monotonic(), [], None
         messages = (
             Message(role="system", content=read_prompt(self.prompt)),
             Message(role="user", content=question),
@@ -46,28 +55,59 @@ class Thinker:
             if self.fetch:
                 text = f"{question}\nPassages that may help:\n{self.fetch(question).strip()}"
                 messages = (messages[0], Message(role="user", content=text))
-            reply = self.model.generate([_chat_message(message) for message in messages])
+            replies = self._ask([_chat_message(message) for message in messages])
         except Exception as exception:  # as in `stream`: whatever broke here is the system's fault
             error = f"{type(exception).__name__}: {exception}"
-        return self._record(question, messages, reply, error, time.monotonic() - start)
+        return self._record(question, messages, replies, error, time.monotonic() - start)
+
+    def _ask(self, messages: list[ChatMessage]) -> list[ChatMessage]:
+        if self.samples == 1:
+            return [self.model.generate(messages)]
+        replies: list[ChatMessage] = []
+        while n := self.samples - len(replies):
+            if self.sequential:
+                votes = [len(group) for group in self._vote([_answer(reply) for reply in replies])]
+                if not (n := fewest_to_decide(votes, n)):
+                    break
+            replies += draw(self.model, messages, n)
+        return replies
+
+    def _vote(self, answers: list[str | None]) -> list[list[str]]:
+        return grouped([answer for answer in answers if answer is not None], self.same_answer)
 
     def _record(
-        self, question, messages, reply: ChatMessage | None, error: str | None, seconds: float
+        self, question, messages, replies: list[ChatMessage], error: str | None, seconds: float
     ) -> Trajectory:
-        steps, answer, usage = (), None, Usage()
-        if reply is not None:
-            text = (reply.content or "").strip()
-            answer = find_answer(text)
-            messages = (*messages, Message(role="assistant", content=text))
+        steps, answer, votes = (), None, None
+        if replies:
+            answers = [_answer(reply) for reply in replies]
+            groups = self._vote(answers)
+            if groups:
+                answer = largest(groups)[0]
+            reply = replies[answers.index(answer)]  # without any answer, the first
+            if self.samples > 1:
+                n = len(largest(groups))
+                votes = Votes(
+                    sampled=len(replies),
+                    parsed=sum(map(len, groups)),
+                    executed=0,  # there is no code
+                    votes=n,
+                    distinct=len(groups),
+                    agreement=round(n / len(replies), 4),
+                )
+            messages = (
+                *messages,
+                Message(role="assistant", content=(reply.content or "").strip()),
+            )
             steps = (
-                Step(message=2, finish_reason=finish_reason(reply.raw), seconds=round(seconds, 3)),
+                Step(
+                    message=2,
+                    finish_reason=finish_reason(reply.raw),
+                    seconds=round(seconds, 3),
+                    votes=votes,
+                ),
             )
-            tokens = reply.token_usage
-            usage = Usage(
-                input_tokens=tokens.input_tokens if tokens else 0,
-                output_tokens=tokens.output_tokens if tokens else 0,
-                requests=1,
-            )
+        usages = [reply.token_usage for reply in replies if reply.token_usage]
         return Trajectory(
             question=question,
             messages=messages,
@@ -77,7 +117,14 @@ class Thinker:
             error=error,
             model=str(self.model.model_id),
             method=self.method,
-            usage=usage,
+            samples=self.samples,
+            temperature=self.temperature,
+            usage=Usage(
+                input_tokens=sum(usage.input_tokens for usage in usages),
+                output_tokens=sum(usage.output_tokens for usage in usages),
+                # Of several replies to one request, the first alone counts what was read.
+                requests=max(1, sum(u.input_tokens > 0 for u in usages)) if replies else 0,
+            ),
             seconds=round(seconds, 3),
         )
 
@@ -86,13 +133,29 @@ def make_thinker(
     model: Model,
     tool: Callable[[str], str] | None = None,
     *,
+    samples: int = 1,
     temperature: float | None = None,
     prompt: str = "cot",
+    sequential: bool = False,
+    same_answer: Callable[[str, str], bool] | None = None,
 ) -> Thinker:
-    """A chain-of-thought solver; with `tool` (a retrieval tool), passages stand beside the question."""
+    """A chain-of-thought solver; with `tool` (a retrieval tool), passages stand beside the question.
+
+    samples: replies, whose answers vote; the other settings are as `make_agent`'s.
+    """
+    if temperature is None and samples > 1:
+        temperature = SAMPLING_TEMPERATURE
     if temperature is not None:
         model = WithSettings(model, temperature=temperature)
-    return Thinker(model, tool, prompt)
+    return Thinker(
+        model,
+        tool,
+        prompt,
+        samples,
+        sequential,
+        temperature,
+        same_answer or same_words_or_number,
+    )
 
 
 def find_answer(text: str) -> str | None:
@@ -101,6 +164,10 @@ def find_answer(text: str) -> str | None:
         text = tagged[-1].strip()
         return _boxed(text) or text or None
     return _boxed(text)
+
+
+def _answer(reply: ChatMessage) -> str | None:
+    return find_answer((reply.content or "").strip())
 
 
 def _boxed(text: str) -> str | None:

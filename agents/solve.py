@@ -72,7 +72,7 @@ def record(agent: CodeAgent, question: str, final, error: str | None, seconds: f
         question=question,
         messages=messages,
         steps=steps,
-        answer=str(final) if answered else None,
+        answer=str(final) if answered and final is not None else None,
         stop="failed" if error else "answered" if answered else "max_steps",
         error=error,
         model=str(agent.model.model_id),

@@ -28,6 +28,7 @@ from .sampling import draw
 from .sandbox.executor import LOST
 from .sandbox.session import Outcome
 from .trajectory import Votes
+from .vote import fewest_to_decide, grouped, largest
 
 SameAnswer = Callable[[str, str], bool]
 
@@ -118,8 +119,11 @@ class Election(Model):
         left = max(0, self.agent.samples - len(candidates))
         if not self.agent.sequential or not left:
             return left
-        groups = grouped([c for c in candidates if c.ran], self.same_answer)
+        groups = grouped([c for c in candidates if c.ran], self._agree)
         return fewest_to_decide([len(group) for group in groups], left)
+
+    def _agree(self, a: Candidate, b: Candidate) -> bool:
+        return agree(a.outcome, b.outcome, self.same_answer)
 
     def same_answer(self, a: str, b: str) -> bool:
         """As the agent compares them, each pair once; by their text when that has taken too long in this step."""
@@ -193,11 +197,12 @@ class Winner(PythonExecutor):
 
 def elect(candidates: list[Candidate], same_answer: SameAnswer) -> tuple[Candidate, Votes]:
     """The winner and how it came about."""
-    groups = grouped([c for c in candidates if c.ran], same_answer)
+    groups = grouped(
+        [c for c in candidates if c.ran], lambda a, b: agree(a.outcome, b.outcome, same_answer)
+    )
     parsed = [c for c in candidates if c.code is not None]
     if groups:
-        largest = max(groups, key=len)  # of several the first: that of the candidate sampled first
-        winner, votes = largest[0], len(largest)
+        winner, votes = (most := largest(groups))[0], len(most)
     else:
         winner, votes = (parsed or candidates)[0], 0
     return winner, Votes(
@@ -208,19 +213,6 @@ def elect(candidates: list[Candidate], same_answer: SameAnswer) -> tuple[Candida
         distinct=len(groups),
         agreement=round(votes / len(candidates), 4),
     )
-
-
-def grouped(candidates: list[Candidate], same_answer: SameAnswer) -> list[list[Candidate]]:
-    """Those that agree together, in the order in which the first of each was sampled."""
-    groups: list[list[Candidate]] = []
-    for candidate in candidates:
-        for group in groups:
-            if agree(group[0].outcome, candidate.outcome, same_answer):
-                group.append(candidate)
-                break
-        else:
-            groups.append([candidate])
-    return groups
 
 
 def agree(a: Outcome, b: Outcome, same_answer: SameAnswer) -> bool:
@@ -234,29 +226,3 @@ def agree(a: Outcome, b: Outcome, same_answer: SameAnswer) -> bool:
     if a.is_final_answer:
         return same_answer(str(a.output), str(b.output))
     return a.logs.strip() == b.logs.strip() and str(a.output) == str(b.output)
-
-
-def fewest_to_decide(votes: list[int], left: int) -> int:
-    """The fewest more candidates after which the vote may be decided; 0 if it is.
-
-    votes: of each group, in the order in which they were first sampled.
-    """
-
-    def decided(votes: list[int], left: int) -> bool:
-        if not votes:
-            return not left
-        leader = max(votes)
-        at = votes.index(leader)
-        # An earlier group wins a tie, a later one has to do better; so has one that is not there yet.
-        return left <= leader and all(
-            count + left < leader + (place > at) for place, count in enumerate(votes) if place != at
-        )
-
-    for more in range(left + 1):
-        # At best, all of them agree with the leader.
-        leader = max(votes, default=0)
-        at = votes.index(leader) if votes else 0
-        best = [*votes[:at], leader + more, *votes[at + 1 :]]
-        if decided(best, left - more):
-            return more
-    return left

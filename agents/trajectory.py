@@ -73,7 +73,7 @@ class Trajectory(Record):
     messages: tuple[Message, ...]
     """Exactly what the model was sent and what it wrote, in order."""
     answer: Text | None
-    """The final answer; None unless `stop` is "answered"."""
+    """The final answer; None unless `stop` is "answered", and where it was answered with nothing."""
     stop: Stop
     """"max_steps" also for a chain of thought that ended without an answer."""
     error: Text | None = None

@@ -46,7 +46,7 @@ def reason_to_drop(rollout: Rollout, policy: str) -> str | None:
         return "truncated"
     if any(step.error == "parsing" for step in trajectory.steps):
         return "not parsed"
-    if trajectory.stop != "answered":
+    if trajectory.stop != "answered" or trajectory.answer is None:
         return "no answer"
     if policy == "correct" and rollout.score != 1.0:
         return "wrong"

@@ -1,81 +1,73 @@
-"""Score a prediction against the answers that count: 1.0 or 0.0."""
+"""Score a prediction against the answers that count: 1.0 or 0.0; of words, also how many they share (F1)."""
 
 from __future__ import annotations
 
-import re
-import threading
-from functools import cache
+from collections import Counter
+from fractions import Fraction
 
-from smolagents.local_python_executor import ExecutionTimeoutError
+from agents.answers import as_number, normalised, same_words
 
-from agents.answers import as_number, same_words
-
+from . import referee
 from .problems import Problem
 
 LONGEST = 2000
-"""Characters of a prediction that are looked at; no answer is longer."""
+"""Characters of an answer; of a longer text the end is looked at, where a box may stand."""
+CLOSED = ("yes", "no", "noanswer")
+"""Answers that HotpotQA's F1 gives no part of a point for."""
 
 
 def score(problem: Problem, prediction: str | None) -> float:
-    """1.0 if the prediction equals one of the problem's answers, as its kind compares them; else 0.0."""
-    if prediction is None or not prediction.strip() or len(prediction) > LONGEST:
+    """1.0 if the prediction equals one of the problem's answers, as its kind compares them; else 0.0.
+
+    Mathematics: by value (`distill/mathematics.py`), integers exactly. Factual: exact match after the
+    normalisation of HotpotQA. Anything that is no text is wrong, numbers are read as they print.
+    """
+    text = as_text(prediction)
+    if text is None:
         return 0.0
     same = same_mathematics if problem.kind == "math" else same_words
-    return float(any(same(answer, prediction) for answer in problem.answers))
+    return float(any(same(answer, text) for answer in problem.answers))
+
+
+def f1(problem: Problem, prediction: str | None) -> float:
+    """The harmonic mean of precision and recall of the words, 0 to 1; of several answers, the best.
+
+    HotpotQA's (hotpot_evaluate_v1.py): after normalisation; "yes", "no" and "noanswer" only as a whole.
+    """
+    text = as_text(prediction)
+    return max((_f1(answer, text) for answer in problem.answers), default=0.0) if text else 0.0
+
+
+def as_text(prediction) -> str | None:
+    """A prediction as text; None for what is no answer (None, bytes, nan, a blank)."""
+    if isinstance(prediction, int | float | Fraction) and not isinstance(prediction, bool):
+        prediction = str(prediction)
+    if not isinstance(prediction, str):
+        return None
+    text = prediction if len(prediction) <= LONGEST else _end(prediction)
+    return text if text.strip() else None
 
 
 def same_mathematics(gold: str, prediction: str) -> bool:
-    """Numbers by value, exactly; everything else by `math-verify` (LaTeX, sets, intervals)."""
-    gold, prediction = _bare(gold), _bare(prediction)
-    if gold == prediction:
-        return True
+    """Whether two mathematical answers are the same; of unequal standing: the first is the gold one."""
+    gold, prediction = gold.strip().strip("$").strip(), prediction.strip().strip("$").strip()
     a, b = as_number(gold), as_number(prediction)
-    if a is not None and b is not None:
-        return a == b
-    return _verified(gold, prediction)
+    if a is not None and a.denominator == 1 and b is not None:
+        return a == b  # most of all comparisons; the rest takes a process
+    return referee.same_mathematics(gold, prediction)
 
 
-def _bare(text: str) -> str:
-    text = text.strip().strip("$").strip()
-    boxed = re.fullmatch(r"\\boxed\{(.*)\}", text, re.DOTALL)
-    return boxed[1].strip() if boxed else text
+def _end(text: str) -> str:
+    """Of a long text the last box, if one begins near its end."""
+    start = text.rfind("\\boxed", len(text) - LONGEST)
+    return text[start:] if start >= 0 else ""
 
 
-def _verified(gold: str, prediction: str) -> bool:
-    # math-verify keeps its time limits with a signal, which only the main thread can have.
-    if threading.current_thread() is not threading.main_thread():
-        return _verified_apart(gold, prediction)
-    from math_verify import parse, verify
-
-    try:
-        left, right = (parse(f"${text}$", parsing_timeout=5) for text in (gold, prediction))
-        return bool(verify(left, right, timeout_seconds=5))
-    except Exception:
-        # Whatever a hostile or broken formula does to the parser, it is not the right answer.
-        return False
-
-
-def _verified_apart(gold: str, prediction: str) -> bool:
-    """In the sandbox, whose limits hold in any thread: candidates' answers are compared while agents run."""
-    from agents.sandbox import SandboxError
-
-    code = (
-        "from math_verify import parse, verify\n"
-        f"left, right = (parse(text, parsing_timeout=None) for text in {(f'${gold}$', f'${prediction}$')!r})\n"
-        "verify(left, right, timeout_seconds=None)"
-    )
-    try:
-        with _comparing:
-            return _executor()(code).output is True
-    except (ValueError, SandboxError, ExecutionTimeoutError):
-        return False
-
-
-_comparing = threading.Lock()
-
-
-@cache
-def _executor():
-    from agents.sandbox import Limits, SandboxExecutor
-
-    return SandboxExecutor(["math_verify"], interpreter="python", limits=Limits(seconds=5))
+def _f1(answer: str, prediction: str) -> float:
+    gold, said = normalised(answer), normalised(prediction)
+    if gold != said and (gold in CLOSED or said in CLOSED):
+        return 0.0
+    if not gold or not said:
+        return float(same_words(answer, prediction))
+    shared = sum((Counter(gold.split()) & Counter(said.split())).values())
+    return 2 * shared / (len(gold.split()) + len(said.split()))

@@ -73,9 +73,9 @@ def test_tokens_are_added_up():
     assert trajectory.usage.model_dump() == {"input_tokens": 20, "output_tokens": 10, "requests": 2}
 
 
-def test_an_answer_of_none_is_an_answer():
+def test_an_answer_of_none_is_an_answer_without_a_text():
     trajectory, _ = run(step("Nothing.", "final_answer(None)"))
-    assert (trajectory.answer, trajectory.stop) == ("None", "answered")
+    assert (trajectory.answer, trajectory.stop) == (None, "answered")
 
 
 def test_a_trajectory_survives_its_json(tool):

@@ -10,7 +10,7 @@ from agents import make_agent, solve
 from agents.agent import DistillAgent
 from agents.answers import same_answer
 from agents.sandbox import Limits, SandboxExecutor
-from agents.student import fewest_to_decide
+from agents.vote import fewest_to_decide
 from bench import shared_state
 
 from .scripted import ScriptedModel, step

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-MATHEMATICS = {"math", "aime", "olymmath", "gsm-hard", "gsm_hard", "math-500", "math_500"}
-"""`dataset_name` of the published files whose answers are mathematics."""
+Kind = Literal["math", "factual"]
+
+PUBLISHED: dict[str, tuple[str, Kind]] = {
+    "hotpotqa/hotpot_qa": ("hotpotqa", "factual"),
+    "chiayewken/bamboogle": ("bamboogle", "factual"),
+    "dgslibisey/musique": ("musique", "factual"),
+    "2wikimultihopqa": ("2wiki", "factual"),
+    "math": ("math_500", "math"),
+    "math-500": ("math_500", "math"),
+    "math_500": ("math_500", "math"),
+    "gsm-hard": ("gsm_hard", "math"),
+    "gsm_hard": ("gsm_hard", "math"),
+    "aime": ("aime", "math"),
+    "olymmath": ("olymmath", "math"),
+}
+"""By `dataset_name` in the published files: the benchmark, as it is named here, and its kind."""
 
 
 class Problem(BaseModel):
@@ -22,7 +38,7 @@ class Problem(BaseModel):
     answers: tuple[str, ...] = Field(min_length=1)
     """Every answer that counts as right."""
     benchmark: str | None = None
-    kind: Literal["math", "factual"] = "factual"
+    kind: Kind = "factual"
 
     @field_validator("id", mode="before")
     @classmethod
@@ -45,7 +61,7 @@ class Problem(BaseModel):
         return answers
 
 
-def read_problems(path: str | Path) -> Iterator[Problem]:
+def read_problems(path: str | os.PathLike) -> Iterator[Problem]:
     """Problems of a file: one JSON object a line, or a published file with `examples`.
 
     Raises ValueError, with the place, for a file that is missing, empty, not JSON, lacks a field or
@@ -54,24 +70,40 @@ def read_problems(path: str | Path) -> Iterator[Problem]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"No problems file {path}.")
-    seen: set[str] = set()
+    seen: set[tuple[str | None, str]] = set()
     for place, row in _rows(path):
-        if place.startswith("example") and not str(row.get("answer", "-") or "").strip():
+        if place.startswith("example") and "answer" in row and _is_empty(row["answer"]):
             # The paper's own MATH files have some: nothing could be scored against it.
             print(f"{path}, {place} has an empty answer and is left out.", file=sys.stderr)
             continue
         try:
-            problem = Problem.model_validate(_published(row) if "answer" in row else row)
+            problem = Problem.model_validate(_published(row, path) if "answer" in row else row)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"])) or "problem"
-            raise ValueError(f"{path}, {place}: {field}: {first['msg']}.") from None
-        if problem.id in seen:
+            raise ValueError(f"{path}, {place}: {explain(error)}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}, {place}: answers: {error}.") from None
+        if (problem.benchmark, problem.id) in seen:
             raise ValueError(f"{path}, {place}: the id {problem.id!r} stands twice.")
-        seen.add(problem.id)
+        seen.add((problem.benchmark, problem.id))
         yield problem
     if not seen:
         raise ValueError(f"{path} holds no problem.")
+
+
+def texts(answer: Any) -> tuple[str, ...]:
+    """An answer, or a list of alternatives, as texts; a number as Python writes it."""
+    alternatives = answer if isinstance(answer, list | tuple) else [answer]
+    for one in alternatives:
+        if isinstance(one, str) or (type(one) in (int, float) and math.isfinite(one)):
+            continue
+        raise ValueError(f"{str(one)[:40]!r} ({type(one).__name__}) is neither text nor a number")
+    return tuple(map(str, alternatives))
+
+
+def explain(error: ValidationError) -> str:
+    """The first thing wrong with a problem, in a sentence."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'problem'}: {first['msg']}."
 
 
 def write_problems(problems: Iterable[Problem], path: Path) -> None:
@@ -87,12 +119,11 @@ def _rows(path: Path) -> Iterator[tuple[str, dict]]:
         raise ValueError(f"{path} is not a text file in UTF-8.") from None
     try:
         whole = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no JSON, or a number of thousands of digits
         whole = None
     if isinstance(whole, dict) and isinstance(whole.get("examples"), list):
-        name = path.stem
         for i, row in enumerate(whole["examples"]):
-            yield f"example {i}", _object(row, path, f"example {i}") | {"benchmark": name}
+            yield f"example {i}", _object(row, path, f"example {i}")
         return
     for number, line in enumerate(
         text.split("\n"), 1
@@ -100,7 +131,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict]]:
         if line.strip():
             try:
                 row = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"{path}, line {number} is not JSON: {error}.") from None
             yield f"line {number}", _object(row, path, f"line {number}")
 
@@ -113,17 +144,23 @@ def _object(row, path: Path, place: str) -> dict:
     return row
 
 
-def _published(row: dict) -> dict:
+def _is_empty(answer: Any) -> bool:
+    return answer is None or answer == [] or (isinstance(answer, str) and not answer.strip())
+
+
+def _published(row: dict, path: Path) -> dict:
     """The paper's files hold one `answer`, and more fields than count here."""
-    source = str(row.get("dataset_name", "")).lower()
-    answer = row["answer"]
-    answers = answer if isinstance(answer, list) else [answer]
-    if any(isinstance(a, list | dict | bool) or a != a for a in answers):
-        answers = []  # told as a missing answer
+    benchmark, kind = PUBLISHED.get(
+        str(row.get("dataset_name", "")).lower(), (row.get("benchmark") or path.stem, "factual")
+    )
+    if row.get("split") == "train" and benchmark in ("hotpotqa", "math_500"):
+        medium = row.get("level") in ("Level 2", "Level 3")
+        trained = "math_medium_train" if medium else "math_train"
+        benchmark = "hotpotqa_train" if benchmark == "hotpotqa" else trained
     problem = {
         "question": row.get("question"),
-        "answers": tuple(str(a) for a in answers if a is not None),
-        "benchmark": row.get("benchmark"),
-        "kind": row.get("kind") or ("math" if source in MATHEMATICS else "factual"),
+        "answers": texts(row["answer"]),
+        "benchmark": benchmark,
+        "kind": row.get("kind") or kind,
     }
-    return problem | ({"id": str(row["id"])} if row.get("id") is not None else {})
+    return problem | ({"id": row["id"]} if row.get("id") is not None else {})

@@ -27,15 +27,33 @@ def test_problems_survive_their_file(tmp_path):
 def test_a_published_file_is_read_and_an_example_without_answer_left_out_aloud(tmp_path, capsys):
     rows = [
         {"id": 7, "question": "q", "answer": 5.0, "dataset_name": "GSM-hard", "level": "x"},
-        {"id": "8", "question": "r", "answer": ["a", "b"], "dataset_name": "hotpotqa/hotpot_qa"},
+        {"id": "8", "question": "r", "answer": ["a", "b"], "dataset_name": "elsewhere"},
         {"id": "9", "question": "s", "answer": ""},
     ]
     file = tmp_path / "set.json"
     file.write_text(json.dumps({"metadata": {}, "examples": rows}, indent=1))
     first, second = read_problems(file)
-    assert (first.id, first.answers, first.kind, first.benchmark) == ("7", ("5.0",), "math", "set")
-    assert (second.answers, second.kind) == (("a", "b"), "factual")
+    assert (first.id, first.answers, first.kind, first.benchmark) == (
+        "7", ("5.0",), "math", "gsm_hard"
+    )  # fmt: skip
+    assert (second.answers, second.kind, second.benchmark) == (("a", "b"), "factual", "set")
     assert "example 2 has an empty answer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "text"), [(0.0, "0.0"), (13138980.0, "13138980.0"), (0, "0")])
+def test_a_number_is_an_answer_as_python_writes_it(tmp_path, number, text):
+    row = {"id": 1, "question": "q", "answer": number}
+    file = written(tmp_path, {"examples": [row]}, name="set.json")
+    assert next(read_problems(file)).answers == (text,)
+
+
+@pytest.mark.parametrize(
+    "answer", [True, False, float("nan"), float("inf"), ["a", None], [[1]], [" "]]
+)
+def test_what_is_no_answer_is_told_with_its_place(tmp_path, answer):
+    row = {"id": 1, "question": "q", "answer": answer}
+    with pytest.raises(ValueError, match="example 0: answers"):
+        list(read_problems(written(tmp_path, {"examples": [row]}, name="set.json")))
 
 
 def test_a_number_is_an_id_too(tmp_path):
@@ -66,7 +84,10 @@ def test_a_line_ends_where_json_lines_end(tmp_path):
         ([{"id": "1", "question": "q", "answer": [["a"]]}], "line 1: answers"),
         ([{"id": "1", "question": "q", "answer": float("nan")}], "line 1: answers"),
         ([{**GOOD, "answers": ["\ud83d"]}], "line 1: answers"),
+        ([{"id": 1, "question": "q", "answer": True}], "line 1: answers"),
+        ([{"id": [1], "question": "q", "answer": "a"}], "line 1: id"),
         (["[" * 100000], "line 1 is not JSON"),
+        (["9" * 5000], "line 1 is not JSON"),
         ([GOOD, GOOD], "line 2: the id '1' stands twice"),
         (['{"metadata": {}, "examples": []}'], "holds no problem"),
     ],

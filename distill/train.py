@@ -21,6 +21,9 @@ from agents.agent import read_prompt
 from agents.models import resolve
 from agents.weights import load_pretrained
 
+from .benchmarks import at_hand, load
+from .contamination import clean, overlaps, rows, table
+from .contamination import write as write_contamination
 from .encode import Sample, check, encode
 from .filter import KEPT
 from .progress import progress
@@ -51,6 +54,8 @@ def train(
     stop_at: float = 1.0,
     prompt: str = "student",
     tools: str = "",
+    against: str | None = None,
+    drop_contaminated: bool = False,
     seed: int = 0,
     force: bool = False,
 ) -> dict:
@@ -59,13 +64,17 @@ def train(
     Defaults are the paper's (LoRA r=64, alpha=128 on all linear layers, 2e-4, 2 epochs, 8 a batch).
     warmup: steps, or below 1 the share of all steps. max_length: tokens; a longer sample is left out and
     counted, never cut. full: train all weights. stop_at: share of the steps after which to stop, with the
-    rate where it is then: a checkpoint of the whole training. Raises ValueError for a caller's mistake.
+    rate where it is then: a checkpoint of the whole training. against: benchmarks, by name or file, that are
+    looked for among the training problems before anything else (those at hand, if None; none, if empty); what is
+    found is printed, kept in `contamination.json`, and left out with drop_contaminated. Raises ValueError for a
+    caller's mistake.
     """
     _sensible(rate, epochs, batch_size, rank, alpha, dropout, max_length, warmup, stop_at, seed)
     base = resolve(student)
     if (Path(base) / "adapter_config.json").is_file():
         raise ValueError(f"{student} is an adapter; train from its base model, or merge it first.")
     rollouts = read_kept(folders, method)
+    rollouts, contamination = decontaminated(rollouts, against, drop_contaminated, seed)
     student_messages(rollouts[:1], prompt, tools)  # told now if a tool or the prompt is missing
     method = rollouts[0].trajectory.method
     _finished(out)
@@ -85,15 +94,22 @@ def train(
         "stop_at": stop_at,
         "prompt": prompt,
         "tools": tools,
+        "drop_contaminated": drop_contaminated,
         "seed": seed,
     }
     with run_folder(out, "train", settings, force=force):
+        if contamination:
+            write_contamination(out, *contamination)
         return _train(
             rollouts,
             base,
             student,
             out,
-            **{k: v for k, v in settings.items() if k not in ("data", "student")},
+            **{
+                k: v
+                for k, v in settings.items()
+                if k not in ("data", "student", "drop_contaminated")
+            },
         )
 
 
@@ -119,6 +135,39 @@ def read_kept(folders: Sequence[Path], method: str | None = None) -> list[Rollou
             f"The rollouts are of several methods ({', '.join(sorted(methods))}); choose one with --method."
         )
     return kept
+
+
+def decontaminated(
+    rollouts: list[Rollout], against: str | None, drop: bool, seed: int
+) -> tuple[list[Rollout], tuple | None]:
+    """The rollouts to train on, and what was found of the benchmarks among their problems; it is printed.
+
+    Raises ValueError where nothing is left.
+    """
+    names = at_hand({r.problem.benchmark for r in rollouts}) if against is None else against
+    if not names:
+        if drop:
+            raise ValueError("No benchmark is at hand to look for; name them with --against.")
+        return rollouts, None
+    test = load(names, seed=seed).problems
+    found = overlaps(rollouts, test)
+    counted = rows(rollouts, test, found)
+    there = [row for row in counted if row.exact or row.near]
+    print(f"Contamination, {len({r.problem for r in rollouts})} training problems against {names}:")
+    print(
+        table(there) if there else "none of them stands there, to the word or nearly.", flush=True
+    )
+    if drop and found:
+        clean_ones = clean(rollouts, found)
+        print(
+            f"Left out {len(rollouts) - len(clean_ones)} of {len(rollouts)} rollouts.", flush=True
+        )
+        if not clean_ones:
+            raise ValueError(
+                f"Every training problem stands in {names}; nothing is left to train on."
+            )
+        rollouts = clean_ones
+    return rollouts, (found, counted)
 
 
 def student_messages(

@@ -14,6 +14,32 @@ from typing import Annotated
 
 import typer
 
+from .options import (
+    Attempts,
+    Config,
+    Force,
+    Imports,
+    Index,
+    Json,
+    Limit,
+    Limits,
+    MaxSteps,
+    MaxTokens,
+    Method,
+    Model,
+    Name,
+    Out,
+    Problems,
+    Prompt,
+    Samples,
+    Seed,
+    Sequential,
+    Temperature,
+    Tools,
+    UnsafeLocal,
+    Workers,
+)
+
 # What libraries say to their developers is nothing that a user can act on.
 warnings.filterwarnings("ignore", category=FutureWarning)
 warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -67,69 +93,6 @@ def verb(name: str, example: str):
     return decorate
 
 
-# Options that several verbs have.
-Out = Annotated[Path, typer.Option("--out", help="Folder of this run; calling again resumes it.")]
-Problems = Annotated[
-    str, typer.Option("--problems", help="A problems file, or benchmark names with commas between.")
-]
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        help="pocket, pocket-base, pocket-teacher, a folder or Hub id, or http://host:port/v1#name.",
-    ),
-]
-Method = Annotated[
-    str, typer.Option(help="agent, cot (chain of thought) or cot_rag (with passages).")
-]
-Attempts = Annotated[int, typer.Option(help="Rollouts per problem.")]
-Samples = Annotated[int, typer.Option(help="Candidates per step; the one most agree with is kept.")]
-Sequential = Annotated[
-    bool,
-    typer.Option("--sequential", help="Sample no more candidates once the vote is decided."),
-]
-Temperature = Annotated[
-    float | None,
-    typer.Option(help="Of sampling; greedy if not given, 0.4 with several samples."),
-]
-MaxTokens = Annotated[int | None, typer.Option(help="Per reply; the model's own limit, or 1024.")]
-MaxSteps = Annotated[int, typer.Option(help="Steps an agent may take.")]
-Workers = Annotated[int, typer.Option(help="Runs at a time.")]
-Tools = Annotated[str, typer.Option(help="Names of tools, or .py files, with commas between.")]
-Index = Annotated[str | None, typer.Option(help="Index folder for wiki_search.")]
-Prompt = Annotated[str | None, typer.Option(help="student, teacher, or a file.")]
-Imports = Annotated[
-    str, typer.Option(help="Modules that code may import beside smolagents' own list.")
-]
-Limits = Annotated[
-    str,
-    typer.Option(
-        help="Of an action: seconds=30,memory_mb=512,output_chars=4000,calls=50; of a run: run_calls=500, "
-        "run_seconds, run_tokens (none)."
-    ),
-]
-UnsafeLocal = Annotated[
-    bool,
-    typer.Option(
-        "--unsafe-local", help="Run model-written code unconfined, where there is no sandbox."
-    ),
-]
-Seed = Annotated[int, typer.Option(help="Of the pocket world and of sampling.")]
-Limit = Annotated[int | None, typer.Option(help="Take only the first so many problems.")]
-Force = Annotated[bool, typer.Option("--force", help="Go on in a folder made with other settings.")]
-Json = Annotated[bool, typer.Option("--json", help="A last line for machines.")]
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "-c",
-        "--config",
-        help="YAML with any of these options by name; flags win.",
-        is_eager=True,
-        callback=lambda context, value: read_config(context, value),
-    ),
-]
-
-
 @verb("demo", "demo --out runs/demo")
 def demo(
     out: Out = Path("runs/demo"),
@@ -142,8 +105,8 @@ def demo(
     """The whole loop on the pocket world: collect, filter, train the students, evaluate, print the table."""
     from .demo import demo
 
-    results = demo(out, seed=seed, limit=limit, force=force)
-    _last(json, {"results": [r.model_dump() for r in results], "out": str(out)})
+    made = demo(out, seed=seed, limit=limit, force=force)
+    _last(json, {"results": [r.model_dump() for r in made.results], "out": str(out)})
 
 
 @verb("collect", "collect --problems hops_train --model pocket-teacher --out runs/hops --limit 50")
@@ -178,6 +141,7 @@ def collect(
     imports: Imports = "numpy.*,sympy.*",
     limits: Limits = "",
     unsafe_local: UnsafeLocal = False,
+    name: Name = None,
     seed: Seed = 0,
     limit: Limit = None,
     force: Force = False,
@@ -192,7 +156,7 @@ def collect(
         first_thought="prompt" if first_thought_in_prompt else first_thought,
         samples=samples, sequential=sequential, temperature=temperature, max_tokens=max_tokens, max_steps=max_steps,
         workers=workers, tools=tools, index=index, prompt=prompt, imports=imports, limits=limits,
-        unsafe_local=unsafe_local, seed=seed, limit=limit, force=force,
+        unsafe_local=unsafe_local, name=name, seed=seed, limit=limit, force=force,
     )  # fmt: skip
     print(f"{out}: {_counts(counts) or 'nothing left to do'}")
     _last(json, {"out": str(out), "new": dict(counts)})
@@ -244,6 +208,18 @@ def train(
     tools: Annotated[
         str, typer.Option(help="Your .py files of tools, as the rollouts were collected with.")
     ] = "",
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="Benchmarks (names or files) to look for among the training problems; those at hand if not given."
+        ),
+    ] = None,
+    drop_contaminated: Annotated[
+        bool,
+        typer.Option(
+            "--drop-contaminated", help="Leave out training problems that are in one of them."
+        ),
+    ] = False,
     seed: Seed = 0,
     force: Force = False,
     json: Json = False,
@@ -255,7 +231,7 @@ def train(
     summary = train(
         folders, student, out, method=method, full=full, rate=rate, epochs=epochs, batch_size=batch_size,
         rank=rank, alpha=alpha, dropout=dropout, max_length=max_length, warmup=warmup, stop_at=stop_at,
-        prompt=prompt, tools=tools, seed=seed, force=force,
+        prompt=prompt, tools=tools, against=against, drop_contaminated=drop_contaminated, seed=seed, force=force,
     )  # fmt: skip
     print(
         f"{out}: {summary['steps']} steps, loss {summary['first_loss']} to {summary['last_loss']}, {summary['seconds']} s"
@@ -268,9 +244,15 @@ def evaluate(
     model: Model,
     out: Out,
     benchmark: Annotated[
-        str | None, typer.Option(help="Benchmark names with commas between.")
+        str | None,
+        typer.Option(help="Benchmark names with commas between; `benchmarks` lists them."),
     ] = None,
-    problems: Annotated[str | None, typer.Option(help="Or a problems file.")] = None,
+    problems: Annotated[
+        str | None,
+        typer.Option(
+            help="A problems file; with one --benchmark, its problems instead of the Hub's."
+        ),
+    ] = None,
     method: Method = "agent",
     attempts: Attempts = 1,
     samples: Samples = 1,
@@ -285,6 +267,7 @@ def evaluate(
     imports: Imports = "numpy.*,sympy.*",
     limits: Limits = "",
     unsafe_local: UnsafeLocal = False,
+    name: Name = None,
     seed: Seed = 0,
     limit: Limit = None,
     force: Force = False,
@@ -295,35 +278,136 @@ def evaluate(
     from .evaluate import evaluate
     from .report import print_table
 
-    if (benchmark is None) == (problems is None):
+    if benchmark is None and problems is None:
         raise ValueError("Name benchmarks with --benchmark, or a file with --problems.")
-    results = evaluate(
-        benchmark if problems is None else problems, model, out, method=method, attempts=attempts, samples=samples,
-        sequential=sequential, temperature=temperature, max_tokens=max_tokens, max_steps=max_steps, workers=workers,
-        tools=tools, index=index, prompt=prompt, imports=imports, limits=limits, unsafe_local=unsafe_local,
-        seed=seed, limit=limit, force=force,
+    made = evaluate(
+        problems if benchmark is None else benchmark, model, out,
+        file=None if benchmark is None else problems, method=method,
+        attempts=attempts, samples=samples, sequential=sequential, temperature=temperature,
+        max_tokens=max_tokens, max_steps=max_steps, workers=workers, tools=tools, index=index, prompt=prompt,
+        imports=imports, limits=limits, unsafe_local=unsafe_local, name=name, seed=seed, limit=limit, force=force,
     )  # fmt: skip
-    print_table(results)
-    _last(json, {"out": str(out), "results": [r.model_dump() for r in results]})
-    if results and all(r.failed == r.n for r in results):
+    print_table(made)
+    _last(json, {"out": str(out), "results": [r.model_dump() for r in made.results]})
+    if made.results and all(r.answered + r.max_steps == 0 for r in made.results):
         _fail(f"Every rollout failed; the reasons are in {out / 'rollouts.jsonl'}.")
 
 
-@verb("report", "report runs/pocket runs/base --out runs/report")
-def report(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of evaluations.")],
-    out: Annotated[Path, typer.Option(help="Where table and figure go.")],
+@verb("score", "score runs/pocket --judge http://127.0.0.1:8000/v1#Qwen/Qwen2.5-32B-Instruct")
+def score(
+    folder: Annotated[Path, typer.Argument(help="A run's folder.")],
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            help="A model that says of factual answers whether they are right, named as for --model; by exact "
+            "match without one."
+        ),
+    ] = None,
+    prompt: Annotated[str, typer.Option(help="The judge's: judge, or a file.")] = "judge",
+    workers: Annotated[int, typer.Option(help="Questions to the judge at a time.")] = 8,
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Print the table of several runs; write results.json, report.png and report.svg."""
-    from .paired import print_paired, read_paired
-    from .report import print_table, report
+    """Score the rollouts of a folder again, without running anything."""
+    from .report import print_table
+    from .score import rescore
 
-    results = report(folders, out)
-    print_table(results)
-    print_paired(read_paired(out))
-    _last(json, {"out": str(out), "results": [r.model_dump() for r in results]})
+    made, changes = rescore(folder, judge=judge, prompt=prompt, workers=workers)
+    print(f"{folder}: {_counts(+changes)}")
+    print_table(made)
+    _last(
+        json,
+        {
+            "out": str(folder),
+            "changes": dict(changes),
+            "results": [r.model_dump() for r in made.results],
+        },
+    )
+    if changes["undecided"]:
+        _fail(
+            f"The judge could not decide {changes['undecided']}, which count as wrong; call it again to ask again."
+        )
+
+
+@verb("report", "report runs/pocket runs/base --teacher runs/teacher --out runs/report")
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of evaluations.")],
+    out: Annotated[Path, typer.Option(help="Where the page, the table and the figures go.")],
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of the teacher's evaluation; may be given again."),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Over the page.")] = None,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Compare several runs: report.html (with every rollout), report.md, .png, .svg and .json."""
+    from .report import print_comparisons, print_table, report
+
+    made = report(folders, out, teachers=teacher or [], title=title)
+    print_table(made)
+    print_comparisons(made)
+    print(f"Open {out / 'report.html'}.")
+    _last(json, {"out": str(out), "results": [r.model_dump() for r in made.results]})
+
+
+@verb("benchmarks", "benchmarks")
+def benchmarks(json: Json = False, config: Config = None) -> None:
+    """List the benchmarks: where each comes from, and by which rule."""
+    from .benchmarks import describe
+
+    found = describe()
+    for one in found:
+        print(
+            f"{one['name']}: {one['size']} problems, {one['kind']}; {one['source']}\n    {one['rule']}"
+        )
+    _last(json, {"benchmarks": found})
+
+
+@verb("gold", "gold sums hops my_problems.jsonl")
+def gold(
+    sources: Annotated[list[str], typer.Argument(help="Problems files, or benchmark names.")],
+    seed: Seed = 0,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Prove the scorer: a benchmark's own answers are right, and another problem's are not."""
+    from . import benchmarks
+    from .gold import print_proofs, prove
+
+    proofs = [p for source in sources for p in prove(benchmarks.load(source).problems, seed=seed)]
+    print_proofs(proofs)
+    _last(json, {"sets": [proof.model_dump() for proof in proofs]})
+    if any(proof.right < proof.n for proof in proofs):
+        _fail("Some answers do not score 1.0 against themselves.")
+
+
+@verb("contamination", "contamination hops_train --against hops,hops_ood")
+def contamination(
+    training: Annotated[
+        str, typer.Argument(help="A problems file or benchmark names: to train on.")
+    ],
+    against: Annotated[str, typer.Option(help="Files or benchmark names: to test on.")],
+    n: Annotated[int, typer.Option(help="Words in a run.")] = 5,
+    threshold: Annotated[
+        float, typer.Option(help="Share of runs in common from which two are near.")
+    ] = 0.5,
+    out: Annotated[Path | None, typer.Option(help="Folder for contamination.json.")] = None,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Find training problems that stand in a benchmark, to the word or nearly."""
+    from .benchmarks import load
+    from .contamination import overlaps, rows, table, write
+
+    train, test = load(training).problems, load(against).problems
+    found = overlaps(train, test, n=n, threshold=threshold)
+    counted = rows(train, test, found)
+    print(table(counted))
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        write(out, found, counted, n=n, threshold=threshold)
+    _last(json, {"rows": [row.model_dump() for row in counted]})
 
 
 @verb("index", "index passages.jsonl --out runs/index")
@@ -373,33 +457,6 @@ def doctor(json: Json = False, config: Config = None) -> None:
     for name, value in found.items():
         print(f"{name:24} {value}")
     _last(json, found)
-
-
-def read_config(context: typer.Context, file: Path | None) -> Path | None:
-    """Make a YAML file's values the defaults of the verb's options."""
-    if file is None:
-        return None
-    import yaml
-
-    known = {parameter.name for parameter in context.command.params} - {"config"}
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        if not isinstance(values, dict):
-            raise ValueError("it is no list of options with values")
-        values = {str(name).replace("-", "_"): _joined(value) for name, value in values.items()}
-        if unknown := sorted(set(values) - known):
-            raise ValueError(f"no option {unknown[0]!r}; there are: {', '.join(sorted(known))}")
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise typer.BadParameter(f"{file}: {error}.") from None
-    context.default_map = {**(context.default_map or {}), **values}
-    return file
-
-
-def _joined(value):
-    """A list as the command line writes it, with commas; a mapping, as limits are, with = too."""
-    if isinstance(value, dict):
-        value = [f"{name}={one}" for name, one in value.items()]
-    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _counts(counts) -> str:

@@ -11,9 +11,12 @@ from agents.agent import IMPORTS
 from agents.models import Way, why_no_prefix
 
 from . import benchmarks
+from .identity import identity
+from .problems import write_problems
 from .rollout import FILE, read_rollouts, run_rollouts
 from .run import digest, run_folder
 from .solvers import SEARCH, make_solvers
+from .study import PROBLEMS
 
 FIRST_THOUGHTS = "first_thoughts"
 
@@ -41,6 +44,8 @@ def collect(
     seed: int = 0,
     limit: int | None = None,
     force: bool = False,
+    file: str | None = None,
+    name: str | None = None,
     verb: str = "collect",
     loaded=None,
 ) -> Counter:
@@ -50,16 +55,13 @@ def collect(
     first_thought: begin each run's first thought with the first paragraph of the model's own chain of
     thought on the same question; those are collected first, in `out/first_thoughts`. It is given as the
     "prefix" of the reply (so does True), or in the "prompt", for models whose reply cannot be begun. A
-    problem without one is not run: its rollout fails, and is tried again by the next call. loaded: the
-    model itself, where the caller has it already. Raises ValueError for a caller's mistake, before
+    problem without one is not run: its rollout fails, and is tried again by the next call. file: the
+    problems of a benchmark, instead of its source. name: what a report calls the model; runs of one name are
+    repetitions. loaded: the model itself, where the caller has it already. Raises ValueError for a caller's mistake, before
     anything is written.
     """
     if min(attempts, samples, workers, max_steps) < 1 or (limit is not None and limit < 1):
         raise ValueError("attempts, samples, workers, max_steps and limit start at 1.")
-    if samples > 1 and method != "agent":
-        raise ValueError(
-            "--samples are an agent's candidates per step; a chain of thought has none."
-        )
     if samples > 1 and temperature == 0:
         raise ValueError("Candidates sampled at temperature 0 are all the same; give a higher one.")
     if temperature is not None and not 0 <= temperature < 100:
@@ -69,10 +71,10 @@ def collect(
     way = "prefix" if first_thought is True else first_thought or None
     if way not in (None, *get_args(Way)):
         raise ValueError(f"No way {way!r} to give a first thought; there are: prefix, prompt.")
-    source = benchmarks.load(problems, seed=seed, limit=limit)
+    source = benchmarks.load(problems, seed=seed, limit=limit, file=file)
     prompt = prompt or ("teacher" if verb == "collect" and method == "agent" else None)
     settings = {
-        "problems": digest(problems),
+        "problems": digest(problems) + (f" of {digest(file)}" if file else ""),
         "model": model,
         "method": method,
         "first_thought": way,
@@ -109,7 +111,13 @@ def collect(
         loaded = load_model(model, **_model_settings(model, seed, max_tokens))
     if way == "prefix" and (reason := why_no_prefix(loaded)):
         raise ValueError(f"{reason} --first-thought-in-prompt gives it with the question instead.")
-    with run_folder(out, verb, settings, force=force):
+    notes = {
+        "about": identity(model, loaded, name),
+        "asked": {"attempts": attempts, "problems": len(source.problems)},
+    }
+    with run_folder(out, verb, settings, force=force, notes=notes):
+        # The denominator, should the run not come to its end.
+        write_problems(source.problems, out / PROBLEMS)
         if index is None:
             index = _index(source, out)
         solvers = {**chosen, "index": index}
@@ -121,7 +129,7 @@ def collect(
                 source.problems, make, out / FIRST_THOUGHTS, workers=workers, title="first thoughts"
             )
             thoughts = first_thoughts(out / FIRST_THOUGHTS)
-            lacking = sum(problem.id not in thoughts for problem in source.problems)
+            lacking = sum(problem.question not in thoughts for problem in source.problems)
         make = make_solvers(
             loaded, **solvers, method=method, prompt=prompt, first_thoughts=thoughts, way=way
         )
@@ -138,12 +146,12 @@ def collect(
 
 
 def first_thoughts(folder: Path) -> dict[str, str]:
-    """Per problem id the first paragraph of its chain of thought, as the unfinished start of a thought."""
+    """Per question the first paragraph of its chain of thought, as the unfinished start of a thought."""
     found = {}
     for rollout in read_rollouts(folder):
         words = [m.content for m in rollout.trajectory.messages if m.role == "assistant"]
         if words and (paragraph := words[-1].split("\n\n")[0].strip()):
-            found[rollout.problem.id] = f"Thought: {paragraph}\n"
+            found[rollout.problem.question] = f"Thought: {paragraph}\n"
     return found
 
 

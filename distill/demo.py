@@ -25,9 +25,9 @@ from agents import load_model
 from .collect import collect
 from .evaluate import evaluate
 from .filter import filter_rollouts
-from .paired import print_paired, read_paired
 from .pocket.world import BENCHMARKS, TRAINING
-from .report import Result, print_table, report
+from .report import print_comparisons, print_table, report
+from .results import Study
 from .rollout import read_rollouts
 from .run import write_json
 from .solvers import METHODS
@@ -50,8 +50,8 @@ RATE, WARMUP = 2e-3, 0.05
 
 def demo(
     out: Path = Path("runs/demo"), *, seed: int = 0, limit: int | None = None, force: bool = False
-) -> list[Result]:
-    """Everything, resumable; returns what the table shows. limit: problems per set, for a quick look."""
+) -> Study:
+    """Everything, resumable; returns what the report shows. limit: problems per set, for a quick look."""
     # Two processes share the cores below; threads that spin while they wait would starve each other.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     clock: dict[str, float] = {}
@@ -102,8 +102,10 @@ def demo(
     write_json(out / "clock.json", _speeds(out, clock))
     print()
     print_table(found)
-    print_paired(read_paired(out))
-    print(f"\nTable, figure and every rollout are in {out}. Ask the student yourself:")
+    print_comparisons(found)
+    print(
+        f"\nThe table, the figure and every rollout: {out / 'report.html'}. Ask the student yourself:"
+    )
     print("  " + shlex.join([sys.executable, "app.py", "--model", f"{out}/student-agent"]))
     return found
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import benchmarks
 from .collect import collect
-from .report import Result, results
-from .rollout import read_rollouts
+from .results import Study
 from .run import write_json
+from .study import read_run, study
 
 
-def evaluate(problems: str, model: str, out: Path, **settings) -> list[Result]:
+def evaluate(problems: str, model: str, out: Path, **settings) -> Study:
     """As `collect`, with the student's prompt, and a result per benchmark in `out/results.json`."""
     collect(problems, model, out, verb="evaluate", **settings)
-    source = benchmarks.load(problems, seed=settings.get("seed", 0), limit=settings.get("limit"))
-    ids, attempts = {problem.id for problem in source.problems}, settings.get("attempts", 1)
-    # A folder may hold more than was asked for now: an earlier call had a larger limit, say.
-    found = results(r for r in read_rollouts(out) if r.problem.id in ids and r.attempt < attempts)
-    write_json(out / "results.json", [result.model_dump() for result in found])
-    return found
+    # The folder knows what was asked for; it may hold more: an earlier call had a larger limit, say.
+    made, _ = study([read_run(out)], compared=False)
+    write_json(out / "results.json", [result.model_dump() for result in made.results])
+    return made

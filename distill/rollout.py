@@ -7,7 +7,7 @@ of a rollout that was being written is cut off.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from .progress import progress
 from .scoring import score
 
 FILE = "rollouts.jsonl"
+EXACT = "exact"
 
 
 class Rollout(Record):
@@ -29,6 +30,8 @@ class Rollout(Record):
     trajectory: Trajectory
     score: float | None
     """0.0 to 1.0; 0.0 for a run that failed or has no answer."""
+    scorer: str = EXACT
+    """What decided: "exact" (mathematics by value, words by exact match) or "judge: MODEL"."""
 
 
 def run_rollouts(
@@ -50,7 +53,9 @@ def run_rollouts(
     _cut_half_line(file)
     before = read_lines(file).values() if file.is_file() else ()
     done = {_key(r): r.problem for r in before if r.trajectory.stop != "failed"}
-    todo = [(p, k) for k in range(attempts) for p in problems if done.get((p.id, k)) != p]
+    todo = [
+        (p, k) for k in range(attempts) for p in problems if done.get((p.benchmark, p.id, k)) != p
+    ]
     ended: Counter = Counter()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="rollout")
     try:
@@ -87,8 +92,8 @@ def read_rollouts(folder: str | Path) -> Iterator[Rollout]:
     return iter(read_lines(file).values())
 
 
-def read_lines(file: Path) -> dict[tuple[str, int], Rollout]:
-    """The rollouts of a file by (problem id, attempt)."""
+def read_lines(file: Path) -> dict[tuple, Rollout]:
+    """The rollouts of a file by (benchmark, problem id, attempt)."""
     found = {}
     with file.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
@@ -115,7 +120,7 @@ def _write(running: set[Future], lines, ended: Counter, advance) -> set[Future]:
             problem=problem,
             attempt=k,
             trajectory=trajectory,
-            score=score(problem, trajectory.answer),
+            score=score(problem, trajectory.answer) if trajectory.stop == "answered" else 0.0,
         )
         lines.write(rollout.model_dump_json() + "\n")
         ended[trajectory.stop] += 1
@@ -125,8 +130,16 @@ def _write(running: set[Future], lines, ended: Counter, advance) -> set[Future]:
     return running
 
 
-def _key(rollout: Rollout) -> tuple[str, int]:
-    return rollout.problem.id, rollout.attempt
+def write_rollouts(rollouts: Iterable[Rollout], folder: Path) -> None:
+    """All of a folder's anew: whole or not at all."""
+    new = folder / f"{FILE}.new"
+    with new.open("w", encoding="utf-8") as lines:
+        lines.writelines(rollout.model_dump_json() + "\n" for rollout in rollouts)
+    new.replace(folder / FILE)
+
+
+def _key(rollout: Rollout) -> tuple:
+    return rollout.problem.benchmark, rollout.problem.id, rollout.attempt
 
 
 def _cut_half_line(file: Path) -> None:

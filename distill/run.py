@@ -17,14 +17,16 @@ LIBRARIES = ("smolagents", "transformers", "peft", "trl", "torch", "bm25s", "fai
 
 
 @contextmanager
-def run_folder(out: Path, verb: str, settings: dict, *, force: bool = False) -> Iterator[Path]:
+def run_folder(
+    out: Path, verb: str, settings: dict, *, force: bool = False, notes: dict | None = None
+) -> Iterator[Path]:
     """Hold the folder while working in it, and write `run.json`: settings, versions, start and end.
+
+    notes: what is worth keeping beside the settings and may differ when a run goes on.
 
     Raises ValueError where another process works in the folder, or where it was made with other settings
     (unless `force`).
     """
-    from filelock import FileLock, Timeout
-
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; --out names a folder.")
     file = out / "run.json"
@@ -32,13 +34,7 @@ def run_folder(out: Path, verb: str, settings: dict, *, force: bool = False) -> 
         raise ValueError(f"{out} holds other things and no run.json; name a new or empty folder.")
     fresh = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ValueError(
-            f"Another process is at work in {out}; wait for it or name another folder."
-        ) from None
+    lock = held(out)
     try:
         settings = json.loads(json.dumps({"verb": verb, **settings}, default=str))
         started = _now()
@@ -51,6 +47,7 @@ def run_folder(out: Path, verb: str, settings: dict, *, force: bool = False) -> 
             started = before.get("started", started)
         run = {
             "settings": settings,
+            **(notes or {}),
             "command": sys.argv,
             "versions": versions(),
             "commit": commit(),
@@ -69,6 +66,20 @@ def run_folder(out: Path, verb: str, settings: dict, *, force: bool = False) -> 
         lock.release()
 
 
+def held(out: Path):
+    """The folder's lock, to be released. Raises ValueError where another process works in it."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(
+            f"Another process is at work in {out}; wait for it or name another folder."
+        ) from None
+    return lock
+
+
 def write_json(path: Path, value) -> None:
     """Whole or not at all: a kill in mid-write leaves the file that was there."""
     new = path.with_name(path.name + ".new")
@@ -77,11 +88,13 @@ def write_json(path: Path, value) -> None:
 
 
 def digest(source: str) -> str:
-    """What a run is about, for comparing runs: a file's name and content, or the benchmarks' names."""
-    path = Path(source)
-    if path.is_file():
-        return f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
-    return source
+    """What a run is about, for comparing runs: files' names and contents, and the benchmarks' names."""
+    names = [source] if Path(source).is_file() else source.split(",")
+    return ",".join(_digest(Path(name)) if Path(name).is_file() else name for name in names)
+
+
+def _digest(file: Path) -> str:
+    return f"{file.name} sha256:{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
 
 
 def versions() -> dict[str, str]:

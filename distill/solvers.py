@@ -40,7 +40,7 @@ def make_solvers(
 ) -> Callable[[Problem], object]:
     """A function that makes a fresh solver for a problem; model, tools and index are shared.
 
-    index: a folder or a Retriever for the search tool. first_thoughts: per problem id, how its first
+    index: a folder or a Retriever for the search tool. first_thoughts: per question, how its first
     thought begins, given in that `way`; the run of a problem without one fails. imports: with commas
     between; limits: as `Limits.read` takes them; the rest as in `agents.make_agent`.
     Raises ValueError for a method, tool or limit that is not there, SandboxError where code cannot be
@@ -51,12 +51,16 @@ def make_solvers(
     read_prompt(
         prompt or ("student" if method == "agent" else "cot")
     )  # told now if it is not there
-    if method == "cot":
-        return lambda problem: make_thinker(model, temperature=temperature, prompt=prompt or "cot")
-    if method == "cot_rag":
-        search = load_tools(SEARCH, index)[0]
+    if method != "agent":
+        search = load_tools(SEARCH, index)[0] if method == "cot_rag" else None
         return lambda problem: make_thinker(
-            model, search, temperature=temperature, prompt=prompt or "cot"
+            model,
+            search,
+            samples=samples,
+            temperature=temperature,
+            prompt=prompt or "cot",
+            sequential=sequential,
+            same_answer=_same(problem),
         )
     loaded = load_tools(tools, index)
     settings = {
@@ -74,15 +78,21 @@ def make_solvers(
     def solver(problem: Problem):
         thinking = model
         if first_thoughts is not None:
-            thinking = FirstThought(model, first_thoughts.get(problem.id, ""), way or "prefix")
+            thinking = FirstThought(
+                model, first_thoughts.get(problem.question, ""), way or "prefix"
+            )
         return make_agent(
             thinking,
             loaded,
-            same_answer=same_mathematics if problem.kind == "math" else same_words,
+            same_answer=_same(problem),
             **settings,
         )
 
     return solver
+
+
+def _same(problem: Problem) -> Callable[[str, str], bool]:
+    return same_mathematics if problem.kind == "math" else same_words
 
 
 def load_tools(names: str, index=None) -> list:

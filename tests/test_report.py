@@ -7,10 +7,10 @@ import json
 import pytest
 
 from agents import make_agent
-from distill.paired import paired, read_paired
 from distill.problems import Problem
-from distill.report import print_table, report, results
-from distill.rollout import read_rollouts, run_rollouts
+from distill.report import print_comparisons, print_table, report
+from distill.rollout import run_rollouts
+from distill.study import read_run, study
 
 from .scripted import ScriptedModel, step
 
@@ -32,14 +32,19 @@ def folder(tmp_path):
     return tmp_path / "run"
 
 
+def results(*folders, **settings):
+    return study([read_run(folder) for folder in folders], **settings)[0].results
+
+
 def test_failed_and_unanswered_are_wrong_and_counted(folder):
-    [result] = results(read_rollouts(folder))
+    [result] = results(folder)
     assert (result.n, result.accuracy) == (10, 0.6)
     assert (result.answered, result.max_steps, result.failed) == (8, 1, 1)
+    assert result.outcomes == {"right": 6, "wrong": 2, "steps": 1, "failed": 1}
 
 
 def test_the_interval_is_wilsons(folder):
-    [result] = results(read_rollouts(folder))
+    [result] = results(folder)
     assert (round(result.low, 4), round(result.high, 4)) == (
         0.3127,
         0.8318,
@@ -47,17 +52,19 @@ def test_the_interval_is_wilsons(folder):
 
 
 def test_a_base_model_is_told_from_a_student(folder):
-    assert [r.method for r in results(read_rollouts(folder), base=("scripted",))] == [
-        "agent_prompted"
-    ]
+    assert [r.method for r in results(folder, base=("scripted",))] == ["agent_prompted"]
 
 
-def test_table_numbers_and_figure_are_written(folder, tmp_path):
-    report([folder], tmp_path / "report")
-    [row] = json.loads((tmp_path / "report" / "results.json").read_text())
+def test_table_numbers_figures_and_page_are_written(folder, tmp_path):
+    out = tmp_path / "report"
+    report([folder], out)
+    [row] = json.loads((out / "results.json").read_text())
     assert row["benchmark"] == "ones" and row["accuracy"] == 0.6
-    assert (tmp_path / "report" / "report.png").read_bytes().startswith(b"\x89PNG")
-    assert "<svg" in (tmp_path / "report" / "report.svg").read_text()
+    assert (out / "report.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (out / "report.svg").read_text()
+    assert "60.0 (31-83)" in (out / "report.md").read_text()
+    assert "<!doctype html>" in (out / "report.html").read_text().lower()
+    assert json.loads((out / "report.json").read_text())["results"] == [row]
 
 
 def test_names_are_no_markup_and_no_formula(tmp_path):
@@ -100,24 +107,25 @@ def sampled(folder, answers: dict[str, str], samples: int):
 def test_self_consistent_rows_say_how_many_were_sampled_and_how_warm(tmp_path, capsys):
     one = sampled(tmp_path / "one", {"a": "1", "b": "2"}, 1)
     eight = sampled(tmp_path / "eight", {"a": "1", "b": "1"}, 8)
-    found = report([eight, one], tmp_path / "report")
-    print_table(found)
-    assert [(r.samples, r.accuracy, r.agreement) for r in found] == [(1, 0.5, None), (8, 1.0, 1.0)]
+    made = report([eight, one], tmp_path / "report")
+    print_table(made)
+    assert [(r.samples, r.accuracy, r.agreement) for r in made.results] == [
+        (1, 0.5, None),
+        (8, 1.0, 1.0),
+    ]
     assert "agent + sag (N=8, T=0.4)" in capsys.readouterr().out
 
 
-def test_a_pair_is_told_from_a_tie(tmp_path):
+def test_a_difference_is_told_from_a_tie_in_words(tmp_path, capsys):
     many = {str(i): "2" for i in range(20)}
     one = sampled(tmp_path / "one", many, 1)
     better = sampled(tmp_path / "better", dict.fromkeys(many, "1"), 2)
-    report([one, better], tmp_path / "report")
-    [pair] = read_paired(tmp_path / "report")
-    assert (pair.n, pair.first_only, pair.second_only, pair.difference) == (20, 0, 20, 1.0)
-    assert pair.p == pytest.approx(2 * 0.5**20) and pair.real
+    print_comparisons(report([one, better], tmp_path / "report"))
+    said = capsys.readouterr().out
+    assert "agent + sag (N=2, T=0.4) is better than agent on ones: +100.0 points" in said
     same = sampled(tmp_path / "same", {**many, "0": "1"}, 2)
-    tie = paired("tie", read_rollouts(one), read_rollouts(same))
-    assert (tie.second_only, tie.p, tie.real) == (1, 1.0, False)
-    assert tie.low < 0 < tie.high
+    print_comparisons(report([one, same], tmp_path / "tie"))
+    assert "agent + sag (N=2, T=0.4) ties with agent" in capsys.readouterr().out
 
 
 def test_limits_that_were_reached_are_counted(tmp_path, capsys):
@@ -129,7 +137,7 @@ def test_limits_that_were_reached_are_counted(tmp_path, capsys):
         ),
         tmp_path / "run",
     )
-    found = report([tmp_path / "run"], tmp_path / "report")
-    assert found[0].limits == {"output": 1}
-    print_table(found)
+    made = report([tmp_path / "run"], tmp_path / "report")
+    assert made.results[0].limits == {"output": 1}
+    print_table(made)
     assert "output:1" in capsys.readouterr().out

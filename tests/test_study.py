@@ -1,0 +1,197 @@
+"""What runs amount to: the benchmark is the denominator, and every way not to be right is wrong and counted."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from agents.trajectory import Step, Trajectory, Usage, Votes
+from distill.problems import Problem, write_problems
+from distill.rollout import Rollout, write_rollouts
+from distill.run import write_json
+from distill.study import outcome_of, read_run, study
+
+PROBLEMS = [
+    Problem(id=str(i), question=f"q{i}", answers=("1",), benchmark="ones", kind="math")
+    for i in range(8)
+]
+
+
+def rollout(problem, answer="1", *, stop="answered", attempt=0, steps=(), score=None, **more):
+    right = float(stop == "answered" and answer in problem.answers)
+    return Rollout(
+        problem=problem,
+        attempt=attempt,
+        trajectory=Trajectory(
+            question=problem.question, messages=(), answer=answer if stop == "answered" else None, stop=stop,
+            error="gone" if stop == "failed" else None, model=more.pop("model", "m"),
+            method=more.pop("method", "agent"), steps=steps, usage=Usage(output_tokens=10), **more,
+        ),
+        score=right if score is None else score,
+    )  # fmt: skip
+
+
+def folder(path, rollouts, asked=PROBLEMS, *, attempts=1, about=None, **settings):
+    path.mkdir(parents=True)
+    write_rollouts(rollouts, path)
+    write_problems(asked, path / "problems.jsonl")
+    write_json(
+        path / "run.json",
+        {
+            "settings": {"verb": "evaluate", "model": "m", "method": "agent", "seed": 0, **settings},
+            "about": about or {},
+            "asked": {"attempts": attempts},
+        },
+    )
+    return path
+
+
+def made(*folders, **settings):
+    return study([read_run(folder) for folder in folders], **settings)[0]
+
+
+def parsing(**more):
+    return Step(message=2, error="parsing", **more)
+
+
+@pytest.mark.parametrize(
+    ("ended", "outcome"),
+    [
+        ({}, "right"),
+        ({"answer": "2"}, "wrong"),
+        ({"answer": None}, "none"),
+        ({"answer": "None"}, "none"),
+        ({"answer": " "}, "none"),
+        ({"stop": "failed"}, "failed"),
+        ({"stop": "max_steps"}, "steps"),
+        ({"stop": "max_steps", "steps": (Step(message=2), parsing())}, "parsing"),
+        ({"stop": "max_steps", "steps": (parsing(), Step(message=4, error="execution"))}, "execution"),
+        ({"stop": "max_steps", "steps": (parsing(), Step(message=4, limit="run_tokens"))}, "limit"),
+        ({"stop": "max_steps", "steps": (parsing(), Step(message=4))}, "steps"),
+    ],
+)  # fmt: skip
+def test_how_a_rollout_ended_is_told_apart(ended, outcome):
+    assert outcome_of(rollout(PROBLEMS[0], **ended)) == outcome
+
+
+def test_crashed_out_of_steps_and_nothing_are_each_wrong_and_counted_apart(tmp_path):
+    ends = [{}, {"stop": "failed"}, {"stop": "max_steps"}, {"answer": None}, {"answer": "2"}]
+    rollouts = [rollout(p, **end) for p, end in zip(PROBLEMS, ends, strict=False)]
+    [result] = made(folder(tmp_path / "a", rollouts, PROBLEMS[:5])).results
+    assert (result.n, result.accuracy) == (5, 0.2)
+    assert result.outcomes == {"right": 1, "failed": 1, "steps": 1, "none": 1, "wrong": 1}
+    assert (result.answered, result.max_steps, result.failed, result.missing) == (3, 1, 1, 0)
+
+
+def test_what_never_ran_is_in_the_denominator_and_told(tmp_path):
+    study_ = made(folder(tmp_path / "a", [rollout(p) for p in PROBLEMS[:3]]))
+    [result] = study_.results
+    assert (result.n, result.accuracy, result.missing) == (8, 3 / 8, 5)
+    assert "5 rollouts of ones were never run" in study_.notes[0]
+
+
+def test_a_run_that_was_killed_before_its_first_line_is_all_missing(tmp_path):
+    [result] = made(folder(tmp_path / "a", [])).results
+    assert (result.n, result.accuracy, result.missing) == (8, 0.0, 8)
+
+
+def test_only_what_was_asked_for_last_counts(tmp_path):
+    run = folder(tmp_path / "a", [rollout(p) for p in PROBLEMS], PROBLEMS[:2])
+    assert made(run).results[0].n == 2
+
+
+def test_several_attempts_are_one_problem(tmp_path):
+    rollouts = [
+        rollout(p, "1" if k < right else str(9 + k), attempt=k)
+        for p, right in zip(PROBLEMS[:4], (4, 2, 1, 0), strict=True)
+        for k in range(4)
+    ]
+    [result] = made(folder(tmp_path / "a", rollouts, PROBLEMS[:4], attempts=4)).results
+    assert (result.n, result.attempts, result.accuracy) == (4, 4, 7 / 16)
+    assert result.pass_at == pytest.approx({1: 7 / 16, 2: (1 + 5 / 6 + 1 / 2 + 0) / 4, 4: 3 / 4})
+    # Of two that are wrong in different ways and two that are right, the right ones are the majority.
+    assert result.majority_at[4] == 3 / 4 and result.majority_at[1] == 3 / 4
+
+
+def test_seeds_are_repetitions_with_their_spread(tmp_path):
+    a = folder(tmp_path / "a", [rollout(p) for p in PROBLEMS], seed=1)
+    b = folder(tmp_path / "b", [rollout(p, "1" if i < 4 else "2") for i, p in enumerate(PROBLEMS)], seed=2)  # fmt: skip
+    study_ = made(a, b)
+    [result] = study_.results
+    assert result.accuracies == (1.0, 0.5) and result.accuracy == 0.75 and result.n == 8
+    assert result.spread == pytest.approx(0.35355, abs=1e-4)
+    assert study_.rows[0].runs == (str(a), str(b))
+
+
+def test_students_of_one_name_are_repetitions(tmp_path):
+    about = {"name": "mine", "base": "b", "distilled": True}
+    a = folder(tmp_path / "a", [rollout(p, model="s0") for p in PROBLEMS], about=about, model="s0")
+    b = folder(tmp_path / "b", [rollout(p, model="s1") for p in PROBLEMS], about=about, model="s1")
+    assert len(made(a, b).rows) == 1
+
+
+def test_other_settings_are_another_row_that_says_so(tmp_path):
+    a = folder(tmp_path / "a", [rollout(p) for p in PROBLEMS], max_steps=5, sequential=False)
+    b = folder(tmp_path / "b", [rollout(p, "2") for p in PROBLEMS], max_steps=3, sequential=True)
+    study_ = made(a, b)
+    assert {row.label for row in study_.rows} == {
+        "agent [max_steps=5, sequential=not set]",
+        "agent [max_steps=3, sequential=True]",
+    }
+    [pair] = study_.comparisons
+    assert abs(pair.difference) == 1.0
+
+
+def test_one_way_on_several_benchmarks_is_one_row(tmp_path):
+    twos = [p.model_copy(update={"benchmark": "twos"}) for p in PROBLEMS]
+    a = folder(tmp_path / "a", [rollout(p) for p in PROBLEMS])
+    b = folder(tmp_path / "b", [rollout(p) for p in twos], twos)
+    study_ = made(a, b)
+    assert len(study_.rows) == 1 and [r.benchmark for r in study_.results] == ["ones", "twos"]
+
+
+def test_the_same_id_in_two_benchmarks_is_two_problems(tmp_path):
+    twos = [p.model_copy(update={"benchmark": "twos"}) for p in PROBLEMS]
+    both = folder(tmp_path / "a", [rollout(p, "2") for p in PROBLEMS] + [rollout(p) for p in twos], PROBLEMS + twos)  # fmt: skip
+    assert [r.accuracy for r in made(both).results] == [0.0, 1.0]
+
+
+def test_a_model_that_was_not_distilled_is_prompted_and_a_teacher_is_the_teacher(tmp_path):
+    base = folder(tmp_path / "base", [rollout(p) for p in PROBLEMS], about={"distilled": False, "base": "Q-1B"}, model="Q-1B")  # fmt: skip
+    teacher = folder(tmp_path / "t", [rollout(p, model="T-32B") for p in PROBLEMS], about={"distilled": False}, model="T-32B")  # fmt: skip
+    study_ = made(base, teacher, teachers=[teacher])
+    assert [row.label for row in study_.rows] == ["agent (teacher)", "base agent (prompted)"]
+    assert [row.parameters for row in study_.rows] == [32_000_000_000, 1_000_000_000]
+
+
+def test_words_have_exact_match_and_f1(tmp_path):
+    asked = [Problem(id=i, question="q", answers=("New York City", "NYC"), benchmark="w") for i in "abc"]  # fmt: skip
+    answers = ["nyc", "York City", "no"]
+    rollouts = [rollout(p, a, score=float(a == "nyc")) for p, a in zip(asked, answers, strict=True)]
+    [result] = made(folder(tmp_path / "a", rollouts, asked)).results
+    assert result.exact_match == pytest.approx(1 / 3) and result.f1 == pytest.approx((1 + 0.8) / 3)
+
+
+def test_votes_are_averaged_over_steps(tmp_path):
+    def step(agreement, sampled):
+        return Step(message=2, votes=Votes(sampled=sampled, parsed=1, executed=1, votes=1, distinct=1, agreement=agreement))  # fmt: skip
+
+    rollouts = [rollout(PROBLEMS[0], samples=8, steps=(step(1.0, 4), step(0.5, 8)))]
+    [result] = made(folder(tmp_path / "a", rollouts, PROBLEMS[:1])).results
+    assert (result.agreement, result.sampled) == (0.75, 6.0)
+
+
+def test_names_are_as_short_as_they_can_be_told_apart(tmp_path):
+    runs = [
+        folder(tmp_path / name, [rollout(p, model=model) for p in PROBLEMS], model=model)
+        for name, model in (("a", "runs/one/student"), ("b", "runs/two/student"))
+    ]
+    assert {row.name for row in made(*runs).rows} == {"one/student", "two/student"}
+
+
+def test_a_folder_of_another_program_is_refused(tmp_path):
+    run = folder(tmp_path / "a", [rollout(p) for p in PROBLEMS])
+    (run / "run.json").write_text(json.dumps([1]))
+    with pytest.raises(ValueError, match="not written by smoldistill"):
+        read_run(run)

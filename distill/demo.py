@@ -34,10 +34,11 @@ from .solvers import METHODS
 from .train import train
 
 BASE = "pocket-base"
-EVALUATIONS = ("base", *METHODS, "agent-sag", "early", "early-sag")
+EVALUATIONS = ("base", *METHODS, "agent-sag", "early", "early-sag", "teacher")
 WORKERS = 64
 BASE_PROBLEMS = 100
-"""A benchmark; it gets none right, and is the slowest of all: every run goes on to its last step."""
+"""A benchmark, for the base and the teacher: the base gets none right and is the slowest of all, as every run
+goes on to its last step; the teacher is a line to compare with."""
 AGENT_TOKENS = 112
 """Of an agent's reply at most, base and student alike: the longest right one takes 98."""
 SAMPLES, SAMPLED = 8, 40
@@ -80,6 +81,15 @@ def demo(
                 _train_student(out, method, seed)
         with _timed(clock, "train early"):
             _train_student(out, "agent", seed, early=True)
+        with _timed(clock, "evaluate teacher"):
+            evaluate(
+                ",".join(BENCHMARKS),
+                "pocket-teacher",
+                out / "eval-teacher",
+                limit=min(limit or BASE_PROBLEMS, BASE_PROBLEMS),
+                loaded=teacher,
+                **seeds,
+            )
         few = min(limit or SAMPLED, SAMPLED)
         sag = {"samples": SAMPLES, "sequential": True}
         for name, student, n, settings in (
@@ -98,7 +108,12 @@ def demo(
                     limit=n,
                     **{**settings, **seeds},
                 )
-    found = report([out / f"eval-{name}" for name in EVALUATIONS], out)
+    found = report(
+        [out / f"eval-{name}" for name in EVALUATIONS],
+        out,
+        teachers=[out / "eval-teacher"],
+        title="The demo: one small base, three ways to teach it",
+    )
     write_json(out / "clock.json", _speeds(out, clock))
     print()
     print_table(found)

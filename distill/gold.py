@@ -21,7 +21,7 @@ class Proof(Record):
     right: int
     """Whose every gold answer scores 1.0."""
     read: int
-    """… also in a sentence with a box, and read by value: not letter by letter (mathematics alone)."""
+    """… also in a sentence with a box, and by value, not letter by letter; of words, in lower case with an article."""
     shuffled: int
     """That score 1.0 with the answer of another problem, drawn at random."""
     alike: int
@@ -45,8 +45,7 @@ def _prove(name: str, problems: list[Problem], seed: int) -> Proof:
     wrong = [p for p in problems if any(score(p, answer) != 1.0 for answer in p.answers)]
     others = list(problems)
     random.Random(seed).shuffle(others)
-    others = [other for other in others if len(problems) > 1]
-    pairs = [(p, o) for p, o in zip(problems, others, strict=bool(others)) if p.id != o.id]
+    pairs = [(p, o) for p, o in zip(problems, others, strict=True) if p.id != o.id]
     same = [(p, o) for p, o in pairs if score(p, o.answers[0])]
     odd = [(p, o) for p, o in same if not set(map(_plain, p.answers)) & set(map(_plain, o.answers))]
     return Proof(
@@ -64,7 +63,7 @@ def _prove(name: str, problems: list[Problem], seed: int) -> Proof:
 
 def _read(problem: Problem) -> bool:
     if problem.kind == "factual":
-        return score(problem, problem.answers[0].upper() + " .") == 1.0
+        return score(problem, f"The {problem.answers[0].lower()}.") == 1.0
     gold = problem.answers[0]
     return referee.same_mathematics(gold, rf"So the answer is \boxed{{{gold}}}.", by_value=True)
 

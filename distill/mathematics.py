@@ -91,14 +91,47 @@ DIMENSIONS = {
 UNITS = {alias: unit for unit, names in DIMENSIONS.items() for alias in (unit, *names.split())}
 """Names of one unit; of the rest, the word itself is the unit."""
 STOP_WORDS = set(
-    "and or is to the not no of either between maybe about approximately roughly".split()
+    [
+        "and",
+        "or",
+        "is",
+        "to",
+        "the",
+        "not",
+        "no",
+        "of",
+        "either",
+        "between",
+        "maybe",
+        "about",
+        "approximately",
+        "roughly",
+    ]
 )
 
-ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
-).split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 WORDS = {word: i for i, word in enumerate(ONES)} | {word: 10 * i for i, word in enumerate(TENS, 2)}
 SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 PARTS = {"half": Fraction(1, 2), "quarter": Fraction(1, 4), "third": Fraction(1, 3)}
@@ -251,7 +284,7 @@ def equal(gold: str, other: str) -> bool:
     if words(gold) and words(other):
         return words(gold) == words(other)
     left, right = matrix(gold), matrix(other)
-    if left is None and right is None or "matrix}" not in gold + other:
+    if (left is None and right is None) or "matrix}" not in gold + other:
         pass
     elif left is None or right is None:
         return "matrix}" in gold and "matrix}" in other and same_formula(gold, other)
@@ -734,7 +767,7 @@ def same_constant(left, right) -> bool:
     left, right = left.doit(), right.doit()
     if left == right:
         return True
-    if left.is_Rational and right.is_Rational or left.is_infinite or right.is_infinite:
+    if (left.is_Rational and right.is_Rational) or left.is_infinite or right.is_infinite:
         return False
     apart, size = abs((left - right).evalf(PRECISION)), abs(left.evalf(PRECISION))
     return bool(apart < 10 ** -(PRECISION - 15) * max(size, 10**-PRECISION))

@@ -11,9 +11,11 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,19 +35,19 @@ def same_mathematics(gold: str, prediction: str, by_value: bool = False) -> bool
     From any thread and process; one comparison at a time. Raises RuntimeError where the child cannot start.
     """
     with _lock:
-        for _ in range(2):  # a child that went before it was asked says nothing about the answer
+        for attempt in (1, 2):
             child = _child()
             try:
                 child.stdin.write(json.dumps([gold, prediction, by_value]) + "\n")
                 child.stdin.flush()
+                if reply := child.stdout.readline():
+                    return reply == "1\n"
             except BrokenPipeError:
-                _forget(child)
-                continue
-            reply = child.stdout.readline()
-            if not reply:
-                _forget(child)
-            return reply == "1\n"
-    raise RuntimeError("The process that compares mathematical answers does not stay up.")
+                pass  # it went before it was asked
+            ended = _forget(child)
+            # Someone else's kill (no memory left, say) says nothing about the answer, the first time.
+            if attempt == 2 or ended not in (-signal.SIGKILL, -signal.SIGTERM):
+                return False
 
 
 _lock = threading.RLock()
@@ -76,18 +78,23 @@ def _child() -> subprocess.Popen:
     return child
 
 
-def _forget(child: subprocess.Popen) -> None:
-    _children.pop(os.getpid(), None)
-    child.kill()
-    child.wait()
-    child.stdin.close()
+def _forget(child: subprocess.Popen) -> int:
+    """End it; how it had ended, if it had."""
+    if _children.get(os.getpid()) is child:
+        del _children[os.getpid()]
+    with suppress(BrokenPipeError):
+        child.stdin.close()
     child.stdout.close()
+    try:
+        return child.wait(timeout=0.5)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return child.wait()
 
 
 def serve() -> None:
     """The child's part."""
     import resource
-    import signal
 
     import math_verify  # noqa: F401  loaded before time and memory count
     import sympy  # noqa: F401

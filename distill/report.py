@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .progress import progress
-from .results import Comparison, Study
+from .results import Comparison, Row, Study
 from .run import write_json
-from .study import read_run, study
+from .study import PROMPTED, read_run, study
 
 LISTED = 15
 """Comparisons that the terminal shows at most; the page has all."""
@@ -114,44 +114,47 @@ def print_table(made: Study) -> None:
 
 
 def print_comparisons(made: Study) -> None:
-    """Which row is better than which, over all their benchmarks; the clearest first."""
+    """Which row is better than which, over all their benchmarks: first those of one model, then the clearest."""
     rows = {row.id: row for row in made.rows}
     together = [c for c in made.comparisons if c.benchmark is None or _only(c, made.comparisons)]
-    # A student has no rival in its base, nor in its teacher.
+    # That a student beats its base, and a teacher its student, is no news.
     students = [
         c
         for c in together
-        if not any(
-            rows[i].teacher or rows[i].method.endswith("_prompted") for i in (c.first, c.second)
-        )
-    ]
-    for c in sorted(students, key=lambda c: c.p)[:LISTED]:
+        if not any(rows[i].teacher or rows[i].method.endswith(PROMPTED) for i in (c.first, c.second))
+    ]  # fmt: skip
+    ordered = sorted(students, key=lambda c: (rows[c.first].name != rows[c.second].name, c.p))
+    for c in ordered[:LISTED]:
         print(sentence(c, rows))
-    if len(together) > len(students[:LISTED]):
+    if len(together) > len(ordered[:LISTED]):
         print(
             f"All {len(together)} comparisons, and by benchmark, are in report.html and report.md."
         )
 
 
-def sentence(c: Comparison, rows) -> str:
-    """A comparison in words."""
+def sentence(c: Comparison, rows: Mapping[str, Row]) -> str:
+    """A comparison in words, the better row first."""
     one, other = rows[c.first], rows[c.second]
-    what = {"better": "is better than", "worse": "is worse than", "tie": "ties with"}[c.verdict]
-    told = (
-        "" if one.name == other.name else f" of {other.name}",
-        "" if one.name == other.name else f" of {one.name}",
+    better, worse = c.second_only, c.first_only
+    sign = 1
+    if c.difference < 0:
+        one, other, better, worse, sign = other, one, worse, better, -1
+    low, high = sorted((sign * c.low, sign * c.high))
+    what = "ties with" if c.verdict == "tie" else "is better than"
+    of_other, of_one = (
+        ("", "") if one.name == other.name else (f" of {other.name}", f" of {one.name}")
     )
     where = "" if c.benchmark is None else f" on {c.benchmark}"
-    least = (
-        ""
-        if c.detectable is None
-        else f"; {100 * c.detectable:.1f} would show four times out of five"
+    told = (
+        f"{other.label}{of_other} {what} {one.label}{of_one}{where}: {100 * sign * c.difference:+.1f} points "
+        f"({100 * low:+.1f} to {100 * high:+.1f}) on {c.n} problems, of which it alone has {better:g} right and "
+        f"the other alone {worse:g}; p = {c.p_holm:.2g}"
     )
-    return (
-        f"{other.label}{told[0]} {what} {one.label}{told[1]}{where}: {100 * c.difference:+.1f} points "
-        f"({100 * c.low:+.1f} to {100 * c.high:+.1f}) on {c.n} problems, {c.second_only:g} right by it alone, "
-        f"{c.first_only:g} by the other; p = {c.p_holm:.2g}{least}"
-    )
+    if c.verdict == "tie" and c.detectable is not None:
+        told += (
+            f"; so few show a difference of {100 * c.detectable:.1f} points four times out of five"
+        )
+    return told
 
 
 def _only(c: Comparison, comparisons) -> bool:

@@ -44,7 +44,12 @@ def run_folder(
                 raise ValueError(f"{file} was not written by smoldistill; name another folder.")
             if not force:
                 _same(out, before["settings"], settings)
+            elif before["settings"] != settings:
+                # What was made before stays, and a report must be able to say so.
+                notes = {**(notes or {}), "before": [*before.get("before", []), before["settings"]]}
             started = before.get("started", started)
+            if "before" in before:
+                notes = {"before": before["before"], **(notes or {})}
         run = {
             "settings": settings,
             **(notes or {}),

@@ -58,6 +58,8 @@ class Run:
     attempts: int = 1
     settings: dict = field(default_factory=dict)
     about: dict = field(default_factory=dict)
+    before: list[dict] = field(default_factory=list)
+    """Other settings it was made with first, where it was gone on with --force."""
 
 
 def read_run(folder: Path) -> Run:
@@ -82,7 +84,8 @@ def read_run(folder: Path) -> Run:
         rollouts = [r for r in rollouts if _key(r.problem) in keys and r.attempt < attempts]
     if not asked:
         raise ValueError(f"There is no finished rollout to report in {folder}.")
-    return Run(folder, rollouts, asked, attempts, run.get("settings", {}), run.get("about", {}))
+    about, before = run.get("about", {}), run.get("before", [])
+    return Run(folder, rollouts, asked, attempts, run.get("settings", {}), about, before)
 
 
 Cells = dict[tuple[str, str], list[Rollout]]
@@ -124,7 +127,7 @@ def study(
                 )
     rows, results = _sorted(rows, results)
     comparisons = _compared(rows, scores) if compared else []
-    notes += _notes(rows, results, scores)
+    notes += _notes(runs, rows, results)
     return (
         Study(
             title=title,
@@ -215,7 +218,7 @@ def _parts(run: Run, base: tuple[str, ...], teacher: bool) -> list[Part]:
         model = s.get("model", model) if len(groups) == 1 else model
         distilled = run.about.get("distilled")
         teacher = teacher or model == "pocket-teacher"
-        if (distilled is False or distilled is None and model in base) and not teacher:
+        if (distilled is False or (distilled is None and model in base)) and not teacher:
             method += PROMPTED
         by_benchmark: dict[str, list[Rollout]] = {name: [] for name in asked}
         for rollout in rollouts:
@@ -237,7 +240,7 @@ def _parts(run: Run, base: tuple[str, ...], teacher: bool) -> list[Part]:
                 dict(asked),
                 by_benchmark,
                 run.attempts,
-            )  # fmt: skip
+            )
         )
     return found
 
@@ -428,17 +431,35 @@ def _benchmarks(runs: Sequence[Run]) -> list[Benchmark]:
     return [Benchmark(name=name, kind=own[0].kind, n=len(own)) for name, own in asked.items()]
 
 
-def _notes(rows: Sequence[Row], results: Sequence[Result], scores) -> list[str]:
+def _notes(runs: Sequence[Run], rows: Sequence[Row], results: Sequence[Result]) -> list[str]:
     notes = []
     if any(row.simulated for row in rows):
         notes.insert(0, "Outcomes are simulated: drawn from a random generator. No model was run.")
-    for name in dict.fromkeys(r.benchmark for r in results):
-        sizes = {r.n for r in results if r.benchmark == name}
-        if len(sizes) > 1:
+    for run in runs:
+        changed = sorted(
+            {
+                n
+                for old in run.before
+                for n in {*old, *run.settings}
+                if old.get(n) != run.settings.get(n)
+            }
+        )
+        if changed:
             notes.append(
-                f"{name}: rows were run on {min(sizes)} to {max(sizes)} problems; comparisons take only those "
-                "that both rows have."
+                f"{run.folder} was gone on with other settings ({', '.join(changed)}) by --force: what it holds may "
+                "be of several."
             )
+    sizes = _groups_by(results, lambda r: r.benchmark)
+    unequal = [
+        f"{name} {min(r.n for r in own)} to {max(r.n for r in own)}"
+        for name, own in sizes.items()
+        if len({r.n for r in own}) > 1
+    ]
+    if unequal:
+        notes.append(
+            f"Rows were run on different numbers of problems ({', '.join(unequal)}); comparisons take only those "
+            "that both rows have."
+        )
     return notes
 
 

@@ -65,13 +65,13 @@ def test_holm_is_over_the_benchmarks_and_all_together_is_a_test_of_its_own():
 def test_a_difference_that_holm_takes_back_is_a_tie():
     real = outcomes((1, 0, 1), (0, 1, 8), (0, 0, 90))  # p = 0.039
     nothing = outcomes((1, 0, 3), (0, 1, 3), (0, 0, 90))
-    first, *_ = compare("a", "b", {"x": real} | {name: nothing for name in "yz"})
+    first, *_ = compare("a", "b", {"x": real} | dict.fromkeys("yz", nothing))
     assert first.p < 0.05 < first.p_holm and first.verdict == "tie"
 
 
 def test_means_over_attempts_are_permuted():
     one = {str(i): 0.25 for i in range(30)}
-    [found] = compare("a", "b", {"x": (one, {key: 0.75 for key in one})})
+    [found] = compare("a", "b", {"x": (one, dict.fromkeys(one, 0.75))})
     assert found.difference == 0.5 and found.p < 0.001 and found.verdict == "better"
 
 

@@ -58,7 +58,14 @@ def test_the_box_at_the_end_of_a_long_text_is_found():
 
 def test_the_faults_of_the_papers_grader_are_not_ours():
     """facts: x100 and /100, 1e-4 on integers, None equal to None, 0 equal to False."""
-    wrong = [("5", "500"), ("5", "0.05"), ("750", "7.5"), ("123456", "123460"), ("None", None), ("0", "False")]
+    wrong = [
+        ("5", "500"),
+        ("5", "0.05"),
+        ("750", "7.5"),
+        ("123456", "123460"),
+        ("None", None),
+        ("0", "False"),
+    ]
     assert [scored("math", gold, said) for gold, said in wrong] == [0.0] * len(wrong)
 
 
@@ -86,7 +93,9 @@ def test_a_comparison_that_never_ends_is_given_up_and_the_next_is_made():
 
 def test_mathematics_can_be_scored_in_many_threads():
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda i: scored("math", rf"\frac{{1}}{{{i}}}", f"1/{i}"), range(2, 40)))
+        found = list(
+            pool.map(lambda i: scored("math", rf"\frac{{1}}{{{i}}}", f"1/{i}"), range(2, 40))
+        )
     assert found == [1.0] * 38
 
 
@@ -107,7 +116,10 @@ def test_the_referee_ends_with_the_process_that_started_it():
     parent.wait()
     parent.stdout.close()
     for _ in range(100):
-        if not os.path.exists(f"/proc/{pid}") or "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text():
+        if (
+            not os.path.exists(f"/proc/{pid}")
+            or "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+        ):
             return
         time.sleep(0.1)
     raise AssertionError("it is still there")

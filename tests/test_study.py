@@ -9,7 +9,7 @@ import pytest
 from agents.trajectory import Step, Trajectory, Usage, Votes
 from distill.problems import Problem, write_problems
 from distill.rollout import Rollout, write_rollouts
-from distill.run import write_json
+from distill.run import run_folder, write_json
 from distill.study import outcome_of, read_run, study
 
 PROBLEMS = [
@@ -39,7 +39,13 @@ def folder(path, rollouts, asked=PROBLEMS, *, attempts=1, about=None, **settings
     write_json(
         path / "run.json",
         {
-            "settings": {"verb": "evaluate", "model": "m", "method": "agent", "seed": 0, **settings},
+            "settings": {
+                "verb": "evaluate",
+                "model": "m",
+                "method": "agent",
+                "seed": 0,
+                **settings,
+            },
             "about": about or {},
             "asked": {"attempts": attempts},
         },
@@ -195,3 +201,11 @@ def test_a_folder_of_another_program_is_refused(tmp_path):
     (run / "run.json").write_text(json.dumps([1]))
     with pytest.raises(ValueError, match="not written by smoldistill"):
         read_run(run)
+
+
+def test_a_folder_that_was_forced_on_with_other_settings_says_so(tmp_path):
+    for steps in (5, 3):
+        with run_folder(tmp_path / "a", "evaluate", {"max_steps": steps}, force=steps == 3):
+            write_rollouts([rollout(p) for p in PROBLEMS], tmp_path / "a")
+    [note] = made(tmp_path / "a").notes
+    assert "other settings (max_steps) by --force" in note

@@ -362,12 +362,12 @@
     const thick = slot * 0.84;
 
     const drawn = [];
+    const fit = groups.every((group) => group.name.length * 7 < gap + group.bars.length * slot - 10);
     let x = left;
     for (const group of groups) {
       const wide = gap + group.bars.length * slot;
       const middle = x + wide / 2;
-      const fits = cut(group.name, wide - 10, 7) === group.name;
-      const name = !fits && size(group.parameters) ? size(group.parameters) : cut(group.name, wide - 10, 7);
+      const name = !fit && size(group.parameters) ? size(group.parameters) : cut(group.name, wide - 10, 7);
       drawn.push(
         s("text", { class: "name", x: middle, y: floor + 18, "text-anchor": "middle" }, name),
         size(group.parameters) && size(group.parameters) !== name
@@ -394,7 +394,7 @@
       taken = at;
       return [
         s("line", { class: "teacher", x1: left, x2: right, y1: y(value.y), y2: y(value.y) }),
-        tipped(s("text", { class: "name halo", x: right - 2, y: at, "text-anchor": "end" }, `${cut(taught(row, title(row)), right - left - 60)} ${points(value.y)}`), told(row, value)),
+        tipped(s("text", { class: "name halo", x: left + 4, y: at }, `${cut(taught(row, title(row)), right - left - 60)} ${points(value.y)}`), told(row, value)),
       ];
     });
     const words = `Bar chart of accuracy on ${where()}: ${bars.map(({ row, value }) => `${title(row)} ${points(value.y)}%`).join("; ")}`
@@ -532,7 +532,8 @@
     const valid = comparisons.filter((c) => byId.has(c.first) && byId.has(c.second) && known(c.difference));
     const whole = valid.some((c) => c.benchmark === null) ? valid.filter((c) => c.benchmark === null) : valid;
     const tests = [
-      (a, b) => distilled(a) && distilled(b) && a.base === b.base, (a, b) => distilled(a) && distilled(b),
+      (a, b) => distilled(a) && distilled(b) && a.model !== b.model && a.base === b.base,
+      (a, b) => distilled(a) && distilled(b) && a.model !== b.model,
       (a, b) => !a.teacher && !b.teacher, () => true,
     ];
     for (const test of tests) {
@@ -774,7 +775,7 @@
     return found?.[ordinal] ?? found?.[0];
   }
   const isRight = (row, i) => row.outcome[i] === 0;
-  const sign = (row, i) => h("span", { class: isRight(row, i) ? "sign right" : "sign not", "aria-label": OUTCOMES[KINDS[row.outcome[i]]] }, isRight(row, i) ? "✓" : row.outcome[i] === 1 ? "✗" : "–");
+  const sign = (row, i) => h("span", { class: isRight(row, i) ? "sign right" : "sign not", role: "img", "aria-label": OUTCOMES[KINDS[row.outcome[i]]] }, isRight(row, i) ? "✓" : row.outcome[i] === 1 ? "✗" : "–");
   const said = (row, i) => (KINDS[row.outcome[i]] === "wrong" || isRight(row, i) ? row.answer[i] : OUTCOMES[KINDS[row.outcome[i]]].replace("no answer: ", ""));
 
   function drawList() {
@@ -955,8 +956,9 @@
     const notice = $("p.left");
     notice.hidden = false;
     notice.textContent = `Not all trajectories are in this file: they are capped at ${+(CAP / 1e6).toPrecision(3)} MB compressed. `
-      + `Kept are the first ${list(part.map(({ name, kept, of }) => `${count(kept)} of ${count(of)} problems of ${name}`))}. `
-      + "Of the others there are question, answers, score, outcome and tokens; the rest is in the runs' folders.";
+      + (part.every(({ kept }) => !kept) && part.length === PROBLEMS.filter(Boolean).length ? "None is kept. "
+        : `Kept are those of the first problems: ${list(part.map(({ name, kept, of }) => `${count(kept)} of ${count(of)} of ${name}`))}. `)
+      + "Of the others there are question, answers, score, outcome and tokens; all of it is in the runs' folders.";
   }
 
   // ---- begin ---------------------------------------------------------------------------------------------------

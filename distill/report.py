@@ -141,9 +141,10 @@ def sentence(c: Comparison, rows: Mapping[str, Row]) -> str:
         one, other, better, worse, sign = other, one, worse, better, -1
     low, high = sorted((sign * c.low, sign * c.high))
     what = "ties with" if c.verdict == "tie" else "is better than"
-    of_other, of_one = (
-        ("", "") if one.name == other.name else (f" of {other.name}", f" of {one.name}")
-    )
+    of_other, of_one = f" of {other.name}", f" of {one.name}"
+    if one.name == other.name:
+        several = len({row.name for row in rows.values()}) > 1
+        of_other, of_one = "", f", both of {one.name}," if several else ""
     where = "" if c.benchmark is None else f" on {c.benchmark}"
     told = (
         f"{other.label}{of_other} {what} {one.label}{of_one}{where}: {100 * sign * c.difference:+.1f} points "

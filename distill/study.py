@@ -6,6 +6,7 @@ never ran or gave nothing is wrong, and counted.
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import shlex
@@ -111,7 +112,7 @@ def study(
         for part in _parts(run, base, run.folder.resolve() in teachers):
             parts[part.key].append(part)
     rows = _rows(parts)
-    results, cells, notes = [], {}, []
+    results, cells = [], {}
     scores: dict[str, dict[str, dict[str, float]]] = {}
     for row, group in zip(rows, parts.values(), strict=True):
         scores[row.id] = {}
@@ -120,14 +121,9 @@ def study(
             result, scores[row.id][benchmark] = _result(row, benchmark, there)
             results.append(result)
             cells[row.id, benchmark] = [r for part in there for r in part.rollouts[benchmark]]
-            if result.missing:
-                notes.append(
-                    f"{row.name}, {row.label}: {result.missing} rollouts of {benchmark} were never run and count "
-                    "as wrong; call evaluate again to run them."
-                )
     rows, results = _sorted(rows, results)
     comparisons = _compared(rows, scores) if compared else []
-    notes += _notes(runs, rows, results)
+    notes = _notes(runs, rows, results)
     return (
         Study(
             title=title,
@@ -388,15 +384,19 @@ def _compared(
     rows: Sequence[Row], scores: Mapping[str, Mapping[str, Mapping[str, float]]]
 ) -> list[Comparison]:
     found = []
-    for one, other in combinations(rows, 2):
-        if len(rows) > EVERY_PAIR and one.base != other.base and one.label != other.label:
-            continue
-        both = [name for name in scores[one.id] if name in scores[other.id]]
-        found += compare(
-            one.id,
-            other.id,
-            {name: (scores[one.id][name], scores[other.id][name]) for name in both},
-        )
+    gc.freeze()  # statsmodels collects garbage at each correction: over many rollouts, a second each
+    try:
+        for one, other in combinations(rows, 2):
+            if len(rows) > EVERY_PAIR and one.base != other.base and one.label != other.label:
+                continue
+            both = [name for name in scores[one.id] if name in scores[other.id]]
+            found += compare(
+                one.id,
+                other.id,
+                {name: (scores[one.id][name], scores[other.id][name]) for name in both},
+            )
+    finally:
+        gc.unfreeze()
     return found
 
 
@@ -434,7 +434,15 @@ def _benchmarks(runs: Sequence[Run]) -> list[Benchmark]:
 def _notes(runs: Sequence[Run], rows: Sequence[Row], results: Sequence[Result]) -> list[str]:
     notes = []
     if any(row.simulated for row in rows):
-        notes.insert(0, "Outcomes are simulated: drawn from a random generator. No model was run.")
+        notes.append("Outcomes are simulated: drawn from a random generator. No model was run.")
+    for row in rows:
+        missing = {r.benchmark: r.missing for r in results if r.row == row.id and r.missing}
+        if missing:
+            counts = ", ".join(f"{count} of {name}" for name, count in missing.items())
+            notes.append(
+                f"{row.name}, {row.label}: rollouts that were never run ({counts}) count as wrong; calling evaluate "
+                "again runs them."
+            )
     for run in runs:
         changed = sorted(
             {

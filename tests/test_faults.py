@@ -89,7 +89,9 @@ def test_one_reply_that_cannot_be_read_does_not_end_the_judging(tmp_path):
     found = judge_all([(TOWN, "a"), (other, "b")], judge, tmp_path / "verdicts.jsonl")
     assert [verdict.correct for verdict in found] == [None, True]
     model = ScriptedModel('{"reason": "no", "correct": false}')
-    found = judge_all([(TOWN, "a"), (other, "b")], Judge(model, workers=1), tmp_path / "verdicts.jsonl")
+    found = judge_all(
+        [(TOWN, "a"), (other, "b")], Judge(model, workers=1), tmp_path / "verdicts.jsonl"
+    )
     assert [verdict.correct for verdict in found] == [False, True]  # the second is remembered
     assert len(model.requests) == 1
 

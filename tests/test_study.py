@@ -94,7 +94,7 @@ def test_what_never_ran_is_in_the_denominator_and_told(tmp_path):
     study_ = made(folder(tmp_path / "a", [rollout(p) for p in PROBLEMS[:3]]))
     [result] = study_.results
     assert (result.n, result.accuracy, result.missing) == (8, 3 / 8, 5)
-    assert "5 rollouts of ones were never run" in study_.notes[0]
+    assert "never run (5 of ones) count as wrong" in study_.notes[0]
 
 
 def test_a_run_that_was_killed_before_its_first_line_is_all_missing(tmp_path):

@@ -21,6 +21,7 @@ app: setup
 bench: setup
 	$(RUN) -m bench.sandbox --runs 10000
 	$(RUN) -m bench.sag
+	$(RUN) -m bench.report
 
 setup: .venv/ready
 

@@ -27,6 +27,7 @@ def doctor() -> dict[str, str]:
     found["bfloat16 on the CPU"] = "yes" if fast_bf16() else "no; training uses float32"
     found["free disk"] = f"{shutil.disk_usage(Path.cwd()).free / 1e9:.0f} GB"
     found["sandbox"] = _sandbox()
+    found["scorer"] = _scorer()
     for name, folder in POCKET.items():
         found[name] = (
             "here" if folder.is_dir() else f"missing: {folder.name} is not in distill/pocket"
@@ -52,3 +53,16 @@ def _sandbox() -> str:
         return tier.describe(forkserver.server_for(IMPORTS), sealed)
     except SandboxError as error:
         return f"none: {error}"
+
+
+def _scorer() -> str:
+    """Whether a formula can be compared, and an endless one is given up."""
+    from .referee import same_mathematics
+
+    try:
+        good = same_mathematics(r"\sqrt{8}", r"2\sqrt{2}") and not same_mathematics(
+            "5", "9**9**9**9"
+        )
+    except RuntimeError as error:
+        return str(error)
+    return "compares formulas, and gives up endless ones" if good else "does not compare formulas"

@@ -13,7 +13,10 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-LIBRARIES = ("smolagents", "transformers", "peft", "trl", "torch", "bm25s", "faiss-cpu", "gradio")
+LIBRARIES = (
+    "smolagents", "transformers", "peft", "trl", "torch", "bm25s", "faiss-cpu", "math-verify", "scipy",
+    "statsmodels", "gradio",
+)  # fmt: skip
 
 
 @contextmanager

@@ -443,6 +443,10 @@ def _notes(runs: Sequence[Run], rows: Sequence[Row], results: Sequence[Result]) 
                 f"{row.name}, {row.label}: rollouts that were never run ({counts}) count as wrong; calling evaluate "
                 "again runs them."
             )
+    judged = [r for r in results if r.scorer != EXACT]
+    for scorer in dict.fromkeys(r.scorer for r in judged):
+        names = ", ".join(dict.fromkeys(r.benchmark for r in judged if r.scorer == scorer))
+        notes.append(f"Not scored by rule alone: {names} ({scorer}).")
     for run in runs:
         changed = sorted(
             {

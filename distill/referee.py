@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -41,13 +42,23 @@ def same_mathematics(gold: str, prediction: str, by_value: bool = False) -> bool
                 child.stdin.write(json.dumps([gold, prediction, by_value]) + "\n")
                 child.stdin.flush()
                 if reply := child.stdout.readline():
-                    return reply == "1\n"
+                    return _found(json.loads(reply), gold, prediction)
             except BrokenPipeError:
                 pass  # it went before it was asked
             ended = _forget(child)
             # Someone else's kill (no memory left, say) says nothing about the answer, the first time.
             if attempt == 2 or ended not in (-signal.SIGKILL, -signal.SIGTERM):
                 return False
+
+
+def _found(reply: bool | str, gold: str, prediction: str) -> bool:
+    if isinstance(reply, str):
+        warnings.warn(
+            f"{gold[:80]!r} and {prediction[:80]!r} could not be compared ({reply[:200]}); it counts as wrong.",
+            stacklevel=3,
+        )
+        return False
+    return reply
 
 
 _lock = threading.RLock()
@@ -118,9 +129,10 @@ def serve() -> None:
         signal.setitimer(signal.ITIMER_REAL, WALL)
         try:
             found = same(*json.loads(line))
-        except (Exception, RecursionError, MemoryError):
-            # Whatever a hostile or broken formula does to the parser, it is not the right answer.
-            found = False
+        except (RecursionError, MemoryError):
+            found = False  # a hostile formula; it is not the right answer
+        except Exception as error:
+            found = f"{type(error).__name__}: {error}"  # ours, and to be told
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        print(int(found), flush=True)
+        print(json.dumps(found), flush=True)

@@ -41,16 +41,18 @@ def f1(problem: Problem, prediction: str | None) -> float:
 def as_text(prediction) -> str | None:
     """A prediction as text; None for what is no answer (None, bytes, nan, a blank)."""
     if isinstance(prediction, int | float | Fraction) and not isinstance(prediction, bool):
-        prediction = str(prediction)
+        try:
+            prediction = str(prediction)
+        except ValueError:  # more digits than Python prints
+            return None
     if not isinstance(prediction, str):
         return None
-    text = prediction if len(prediction) <= LONGEST else _end(prediction)
-    return text if text.strip() else None
+    text = prediction.strip()
+    return (text if len(text) <= LONGEST else _end(text)) or None
 
 
 def same_mathematics(gold: str, prediction: str) -> bool:
     """Whether two mathematical answers are the same; of unequal standing: the first is the gold one."""
-    gold, prediction = gold.strip().strip("$").strip(), prediction.strip().strip("$").strip()
     a, b = as_number(gold), as_number(prediction)
     if a is not None and a.denominator == 1 and b is not None:
         return a == b  # most of all comparisons; the rest takes a process
@@ -58,9 +60,10 @@ def same_mathematics(gold: str, prediction: str) -> bool:
 
 
 def _end(text: str) -> str:
-    """Of a long text the last box, if one begins near its end."""
-    start = text.rfind("\\boxed", len(text) - LONGEST)
-    return text[start:] if start >= 0 else ""
+    """Of a long text the last box or "answer …", if one begins near its end."""
+    near = len(text) - LONGEST
+    start = max(text.rfind(word, near) for word in ("\\boxed", "\\fbox", "answer", "Answer"))
+    return text[text.rfind("\n", near, start) + 1 :] if start >= 0 else ""
 
 
 def _f1(answer: str, prediction: str) -> float:

@@ -668,3 +668,52 @@ ALIASES: list[tuple[tuple[str, ...], str, bool, str]] = [
     (("Oslo", ""), "", False, "an empty alias is no answer"),
     (("Oslo", "Kristiania"), "K", False, "a letter of an alias"),
 ]
+
+TRAPS = [
+    # An equation is not its right side, a calculation must hold.
+    *[("5", said, False, "an equation in x") for said in ("2x=5", "x^2=5", "-x=5", "1/x=5", r"\ln x=5", "|x|=5")],
+    *[("5", said, False, "it does not hold") for said in ("10=5", "x=4=5", "2+2=5", "2==5")],
+    *[("5", said, True, "named") for said in ("5=x", "f(2)=5", "P(X=2)=5", "a+b=5", "xy=5", r"\theta=5", "AB=5")],
+    # A word behind a number may change it.
+    *[("12", f"12 {word}", False, "another number") for word in (
+        "million", "dozen", "squared", "factorial", "halves", "more than x", "wrong", "times y", "or 13")],
+    *[("12", f"12 \\text{{ {words}}}", False, "more in text") for words in ("or more", "to 13", "not", "(13)")],
+    *[("12", f"12 {unit}", True, "a unit") for unit in ("cm", "m/s", "km/h", "square units", "ways", "years old", "mph")],
+    ("12000", "12 thousand", True, "a scale"), ("36", r"\$36 million", False, "a scale"),
+    # Spaces between digits, brackets side by side, roots.
+    ("27", "2 7", False, "two numbers"), ("5 3/7", "53/7", False, "mixed"), ("1213", "12\n13", False, "two lines"),
+    ("12000", "12 000", True, "thousands"), ("11", "5(6)", False, "a product"), ("30", "5(6)", True, "a product"),
+    ("2", "\u221a12", False, "a root"), (r"2\sqrt{3}", "\u221a12", True, "a root"), ("3", r"\sqrt9", True, "a root"),
+    # Letters side by side are a product, words are words.
+    ("ab", "ba", True, "a product"), ("ab", "AB", False, "other letters"), ("ab/c", "abc", False, "a quotient"),
+    ("ab", "-ab", False, "a sign"), (r"\text{cab}", "bac", False, "a word"), (r"\text{east}", "East", True, "a word"),
+    # Ratios and times.
+    ("3:2", "6:4", True, "a ratio"), ("3:2", "3:2:1", False, "another part"), ("10:05", "10:5", False, "a time"),
+    # What stands around the box.
+    (r"50\%", r"\boxed{50}\%", True, "behind the box"), ("50", r"\boxed{50}\%", False, "behind the box"),
+    ("3", r"\boxed{3}\sqrt{2}", False, "behind the box"), ("3", r"not \boxed{3}", False, "before the box"),
+    ("3", r"\boxed{3} or 4", False, "a hedge"), ("3", r"\boxed{3} million", False, "a scale"),
+    ("1,-2", r"\boxed{1}, \boxed{-2}", True, "two boxes"), ("5", r"\boxed{5}. I hope it is correct.", True, "a wish"),
+    # What is taken back is not said.
+    *[("12", said, False, "taken back") for said in (
+        "It is not true that x is 12", "It isn't 12", "Half of it is 12", "One of the values is 12",
+        "The wrong answer is 12", "My first answer was 12", "I doubt that it is 12")],
+    *[("12", said, True, "said") for said in (
+        "#### 12", "**Answer:** 12", "So we get 12 cm.", "Therefore, x = 12.", "12 is the answer", "Result: 12",
+        "The answer is 12, not 13.", "12 (twelve)", "There are twelve ways.", "final_answer(12)", '{"answer": 12}')],
+    # Points, named values, sets of numbers.
+    ("(1,2)", "y=2, x=1", True, "named"), ("(1,2)", "y=1, x=2", False, "named"),
+    ("[0,1]", "x=0 or x=1", False, "two values"),
+    (r"(-\infty,2)\cup(3,\infty)", "x<2 and x>3", False, "nothing"), ("(3,4]", "x>3 and x\\le 4", True, "both"),
+    (r"[-1,0)\cup(0,1]", r"[-1,1]\setminus\{0\}", True, "without one"), (r"\emptyset", r"\{\}", True, "nothing"),
+    (r"(-\infty,3)\cup(3,\infty)", r"x \neq 3", True, "without one"), ("[0,4]", r"[0,2]\cup[1,4]", True, "overlapping"),
+    ("(0,9)", "Interval.open(0, 9)", True, "as sympy prints it"),
+    (r"[2,\infty)", "Interval(2, oo)", True, "as sympy prints it"),
+    ("(1,2),(3,4)", "[(3, 4), (1, 2)]", True, "as Python prints it"), ("7", "np.float64(7.0)", True, "as Python prints it"),
+    # Numbers of unusual size.
+    (r"3^{1500}+\sqrt{2}", r"3^{1500}+\sqrt{3}", False, "huge"), ("1e-11", "2e-11", False, "tiny"),
+    ("3.1e-12", "-3.1e-12", False, "tiny"), ("1e-11", "e-11", False, "e is a number"),
+    ("10000", "10\u2074", True, "raised"), ("5", "\uff15", True, "full width"), ("1.8", "1\u2158", True, "one character"),
+    ("5", "{5", False, "unbalanced"), ("55", "5'5", False, "feet and inches"), ("-2", "3-5", False, "a range"),
+]  # fmt: skip
+"""Pairs that caught a scorer: most of them look right at a glance, or wrong."""

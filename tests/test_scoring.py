@@ -22,7 +22,7 @@ def scored(kind: str, gold: str | tuple[str, ...], prediction) -> float:
     return score(Problem(id="1", question="q", answers=golds, kind=kind), prediction)
 
 
-@pytest.mark.parametrize(("gold", "prediction", "same", "why"), pairs.MATHEMATICS)
+@pytest.mark.parametrize(("gold", "prediction", "same", "why"), [*pairs.MATHEMATICS, *pairs.TRAPS])
 def test_mathematics_is_the_same_by_value(gold, prediction, same, why):
     assert scored("math", gold, prediction) == same, why
 

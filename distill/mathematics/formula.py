@@ -8,14 +8,24 @@ PRECISION = 50
 """Decimal digits at which irrational numbers are compared."""
 AGREE = 35
 """Of which so many must agree."""
-STOP_WORDS = set("and or is to the not no of by if in".split())
+STOP_WORDS = {"and", "or", "is", "to", "the", "not", "no", "of", "by", "if", "in"}
+DEGREES = re.compile(r"\\(sin|cos|tan|cot|sec|csc)\s*[({]?\s*(\d+(?:\.\d+)?)\s*\^\s*\\circ\s*[)}]?")
 TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 
 
 def same_formula(gold: str, other: str) -> bool:
+    if gold.count("'") != other.count("'"):
+        return False  # which the parser does not read
     left, right = formula(gold), formula(other)
     if left is None or right is None:
         return False
+    try:
+        return _same(left, right)
+    except Exception:
+        return False  # sympy gives up on odd formulas with errors of all kinds
+
+
+def _same(left, right) -> bool:
     from math_verify import verify
     from sympy import Eq, Expr
     from sympy.core.relational import Relational
@@ -27,7 +37,11 @@ def same_formula(gold: str, other: str) -> bool:
     left, right = left.doit(), right.doit()
     if any(part.has(Eq) for part in (left, right) if hasattr(part, "has")):
         return False
-    if isinstance(left, Expr) and isinstance(right, Expr) and not (left.free_symbols | right.free_symbols):
+    if (
+        isinstance(left, Expr)
+        and isinstance(right, Expr)
+        and not (left.free_symbols | right.free_symbols)
+    ):
         return same_constant(left, right)
     return bool(verify([left], [right], float_rounding=15, timeout_seconds=None))
 
@@ -37,15 +51,21 @@ def formula(text: str):
     if not text or not balanced(text):
         return None
     if re.search(
-        r"(?<![_\d])\d+\s+\d|[?!]{2}|\.\.|=\s*=|[\"#@;]|\d\s*'|\\phantom|~|\\[lc]?dots|(?<!\\)\$", text
+        r"(?<![_\d])\d+\s+\d|[?!]{2}|\.\.|=\s*=|[\"#@;:]|\d\s*'|\\phantom|~|\\[lc]?dots|(?<!\\)\$",
+        text,
     ):
         return None
     bare = re.sub(r"\\(?:begin|end)\{\w+\}|\\[A-Za-z]+", " ", TEXT.sub(" ", text))
     if any(len(w) > 3 or w.lower() in STOP_WORDS for w in re.findall(r"[A-Za-z]+", bare)):
         return None  # prose, which would be read as a product of letters
+    text = DEGREES.sub(r"\\\1(\\frac{\2 \\pi}{180})", text)
     # What it would read as a mixed number: 5(6), and 2\frac{1}{2}\pi.
-    text = re.sub(r"(?<![_\d])(\d+)\s*(?=\()|(?<=\))\s*(?=[\d(])", lambda m: (m[1] or "") + r" \cdot ", text)
-    text = re.sub(r"(\d+)\s*(\\frac\s*\{\d+\}\s*\{\d+\})\s*(?=[A-Za-z\\(])(?!\\text)", r"\1 \\cdot \2 ", text)
+    text = re.sub(
+        r"(?<![_\d])(\d+)\s*(?=\()|(?<=\))\s*(?=[\d(])", lambda m: (m[1] or "") + r" \cdot ", text
+    )
+    text = re.sub(
+        r"(\d+)\s*(\\frac\s*\{\d+\}\s*\{\d+\})\s*(?=[A-Za-z\\(])(?!\\text)", r"\1 \\cdot \2 ", text
+    )
     from latex2sympy2_extended import NormalizationConfig, latex2sympy
     from latex2sympy2_extended.latex2sympy2 import ConversionConfig
     from sympy import Basic, Float, I, MatrixBase, Rational, Symbol, nan, zoo
@@ -82,7 +102,7 @@ def same_constant(left, right) -> bool:
     """Two numbers without variables: exactly where they are rational, else to `PRECISION` digits."""
     if left == right:
         return True
-    if left.is_Rational and right.is_Rational or left.is_infinite or right.is_infinite:
+    if (left.is_Rational and right.is_Rational) or left.is_infinite or right.is_infinite:
         return False
     apart, size = abs((left - right).evalf(PRECISION)), abs(left.evalf(PRECISION))
     if size > 1:

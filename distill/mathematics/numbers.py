@@ -7,12 +7,15 @@ from fractions import Fraction
 
 from agents.answers import as_number
 
-ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
-).split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-WORDS = {word: i for i, word in enumerate(ONES)} | {word: 10 * i for i, word in enumerate(TENS, 2)}
+ONES = {
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19,
+}  # fmt: skip
+TENS = {
+    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+}  # fmt: skip
+WORDS = ONES | TENS
 SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 TIMES = SCALES | {"hundred": 100, "dozen": 12}
 PARTS = {"half": Fraction(1, 2), "quarter": Fraction(1, 4), "third": Fraction(1, 3)}
@@ -41,7 +44,7 @@ def rational(text: str) -> Fraction | None:
         return _ratio(found[2], found[3], found[1])
     if found := re.fullmatch(SIGN + WHOLE + r"\s*\\frac\s*" + BRACED + r"\s*" + BRACED, text):
         return _mixed(found[2], found[3], found[4], found[1])
-    if found := re.fullmatch(SIGN + WHOLE + r"(?:\s+|-)(\d+)\s*/\s*(\d+)", text):
+    if found := re.fullmatch(SIGN + WHOLE + r"\s+(\d+)\s*/\s*(\d+)", text):
         return _mixed(found[2], found[3], found[4], found[1])
     if found := re.fullmatch(
         r"([-+]?\d+(?:\.\d*)?|[-+]?\.\d+)\s*(?:\\times|\\cdot|x)\s*10\s*\^\s*\{?\s*([-+]?\d{1,3})\s*\}?", text
@@ -63,7 +66,7 @@ def spelled(text: str) -> Fraction | None:
     sign = 1
     if len(parts) > 1 and parts[0] in ("minus", "negative"):
         sign, parts = -1, parts[1:]
-    if not parts or not re.search(r"[a-z]", " ".join(parts)) and sign > 0:
+    if not parts or (not re.search(r"[a-z]", " ".join(parts)) and sign > 0):
         return None
     if len(parts) == 2 and parts[0] in WORDS:
         part = PARTS.get(parts[1].removesuffix("s").replace("halve", "half"))

@@ -21,22 +21,22 @@ NOISE = Fraction(1, 10**12)
 DIMENSIONS = {
     "mm": "millimeter millimetre", "cm": "centimeter centimetre", "m": "meter metre", "km": "kilometer kilometre",
     "in": "inch inche", "ft": "foot feet", "yd": "yard", "mi": "mile", "g": "gram", "kg": "kilogram", "mg": "milligram",
-    "lb": "pound lbs", "oz": "ounce", "s": "second sec", "min": "minute", "h": "hour hr", "day": "d", "week": "wk",
+    "lb": "pound lbs", "oz": "ounce", "s": "second sec", "min": "minute", "h": "hour hr", "day": "", "week": "wk",
     "month": "mo", "year": "yr", "dollar": "usd buck", "cent": "", "euro": "eur", "gbp": "", "degree": "deg",
     "radian": "rad", "l": "liter litre", "ml": "milliliter millilitre", "mi/h": "mph", "km/h": "kph kmph", "unit": "",
-    "point": "pt", "n": "newton", "j": "joule", "w": "watt", "mol": "mole", "hz": "hertz", "pa": "pascal",
+    "point": "pt", "newton": "", "joule": "", "watt": "", "mol": "mole", "hz": "hertz", "pascal": "",
     "person": "people", "child": "children", "man": "men", "woman": "women", "sheep": "", "fish": "",
 }  # fmt: skip
 UNITS = {alias: unit for unit, names in DIMENSIONS.items() for alias in (unit, *names.split())}
 """Names of one unit; of all other nouns, the word itself is the unit."""
 MONEY = {"\\$": "dollar", "$": "dollar", "US$": "dollar", "USD": "dollar", "\\euro": "euro", "EUR": "euro",
-         "\\pounds": "gbp", "GBP": "gbp"}  # fmt: skip
+         "\\pounds": "gbp", "GBP": "gbp", "\u00a5": "yen", "\u20b9": "rupee"}  # fmt: skip
 NO_UNIT = {
     *WORDS, *TIMES, *(f"{word}s" for word in (*TIMES, *PARTS)), *PARTS, "halves", "tens", "ones", "tenths", "hundredths",
-    "thousandths", "tenth", "basis", "squared", "cubed", "factorial", "plus", "minus", "times", "less", "minus", "mod",
+    "thousandths", "tenth", "basis", "squared", "cubed", "factorial", "plus", "minus", "times", "less", "mod",
     "or", "and", "to", "not", "no", "if", "but", "than", "over", "under", "versus", "vs", "is", "as", "radicals", "roots",
-    "is", "was", "equals", "choose", "perhaps", "possibilities or", "maybe", "guess", "about", "between", "unless",
-    "remainders", "modulus",
+    "was", "equals", "choose", "perhaps", "possibilities or", "maybe", "guess", "about", "between", "unless",
+    "remainders", "modulus", "zeros",
 }  # fmt: skip
 """Words behind a number that change it, or take it back."""
 
@@ -49,6 +49,8 @@ class Quantity:
     base: str | None = None
 
 
+TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
+TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 POWER = r"(?:\s*\^\s*\{?\s*(-?\d)\s*\}?)?"
 IN_TEXT = re.compile(rf"\s*\\text\s*\{{([^{{}}]*)\}}{POWER}(?:\s*\\text\s*\{{([^{{}}]*)\}})?$")
 IN_WORDS = re.compile(
@@ -75,7 +77,9 @@ def quantity(text: str) -> Quantity:
         if bare.startswith(symbol):
             text, unit = sign + bare.removeprefix(symbol).strip(), MONEY[symbol]
             break
-    if found := re.search(r"\s*\^\s*\\circ\s*(?:[CF]\b)?$", text):
+    if (found := re.search(r"\s*\^\s*\\circ\s*(?:[CF]\b)?$", text)) and not TRIGONOMETRIC.search(
+        text
+    ):
         text, unit = text[: found.start()], "degree"
     elif found := re.search(r"\s*\\(euro|pounds)$", text):
         text, unit = text[: found.start()], MONEY[f"\\{found[1]}"]
@@ -85,14 +89,26 @@ def quantity(text: str) -> Quantity:
             text, unit = value, unit_of(name, found[2])
     elif found := IN_WORDS.search(text) or AFTER_LETTER.search(text):
         value, name = text[: found.start()], found[1]
-        known = unit_of(name, None).split("^")[0] in DIMENSIONS
-        if is_unit(name, value) and (known if len(name) < 4 else known or rational(value) is not None):
+        known = all(part in DIMENSIONS for part in unit_of(name, None).split("^")[0].split("/"))
+        if is_unit(name, value) and (
+            known if len(name) < 4 else known or rational(value) is not None
+        ):
             text, unit = value, unit_of(name, found[2])
-    elif found := re.fullmatch(r"([A-Za-z-]+(?: [A-Za-z-]+)*?) ([A-Za-z]+)", TEXT.sub(r"\1", text).strip()):
-        if spelled(found[1]) is not None and spelled(found[0]) is None and is_unit(found[2], "2"):
-            text, unit = found[1], unit_of(found[2], None)
+    elif (
+        (
+            found := re.fullmatch(
+                r"([A-Za-z-]+(?: [A-Za-z-]+)*?) ([A-Za-z]+)", TEXT.sub(r"\1", text).strip()
+            )
+        )
+        and spelled(found[1]) is not None
+        and spelled(found[0]) is None
+        and is_unit(found[2], "2")
+    ):
+        text, unit = found[1], unit_of(found[2], None)
     text = text.strip()
-    if (found := re.fullmatch(r"(.*[\d}])\s*\\text\s*\{\s*(\w+)\s*\}", text)) and found[2] in SCALES:
+    if (found := re.fullmatch(r"(.*[\d}])\s*\\text\s*\{\s*(\w+)\s*\}", text)) and found[
+        2
+    ] in SCALES:
         text = f"{found[1]} {found[2]}"
     base = BASE.fullmatch(text)
     if base and (digits := _in_base(base)):
@@ -100,24 +116,27 @@ def quantity(text: str) -> Quantity:
     return Quantity(text, unit, percent)
 
 
-TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
-
-
 def is_unit(name: str, value: str) -> bool:
     """Whether these words name what is counted or measured, and do not change the number."""
-    if not re.fullmatch(r"[A-Za-z .^/\u00b0-]*", name):
+    if not re.fullmatch(r"(?:[A-Za-z ./\u00b0-]|\^\s*\{?-?\d\}?)*", name):
         return False
     words = re.findall(r"[A-Za-z]+", name)
     if not words or NO_UNIT & {word.lower() for word in words}:
         return False
     last = words[-1]
-    one = last if len(last) == 1 else last.lower()
+    one = last.lower()
+    if len(last) == 1 and last not in "mgshlL":
+        return False
     if one in UNITS or one.rstrip("s") in UNITS or "per" in words or "/" in name:
         return True
     if any(word.lower().rstrip("s") in UNITS for word in words):
         return True
-    plural = last.lower().endswith("s") and len(last) > 3 and not last.lower().endswith(("ss", "us", "less"))
-    return plural or rational(value) in (0, 1, -1) and len(last) > 2
+    plural = (
+        last.lower().endswith("s")
+        and len(last) > 3
+        and not last.lower().endswith(("ss", "us", "less"))
+    )
+    return plural or (rational(value) in (0, 1, -1) and len(last) > 2)
 
 
 def unit_of(name: str, power: str | None) -> str:
@@ -134,14 +153,18 @@ def unit_of(name: str, power: str | None) -> str:
 
 
 def _one(name: str) -> str:
-    return UNITS.get(name) or UNITS.get(name.rstrip("s")) or (name.removesuffix("s") if len(name) > 3 else name)
+    return (
+        UNITS.get(name)
+        or UNITS.get(name.rstrip("s"))
+        or (name.removesuffix("s") if len(name) > 3 else name)
+    )
 
 
 def same_unit(a: str, b: str) -> bool:
     """Also where one side names none, and where a noun has an adjective on one side alone."""
     if not a or not b or a == b:
         return True
-    if a.split("^")[0] in DIMENSIONS and b.split("^")[0] in DIMENSIONS or "/" in a + b:
+    if (a.split("^")[0] in DIMENSIONS and b.split("^")[0] in DIMENSIONS) or "/" in a + b:
         return False
     return set(a.split()) <= set(b.split()) or set(b.split()) <= set(a.split())
 
@@ -154,7 +177,13 @@ def same_quantity(gold: str, other: str) -> bool:
         if a.base and b.base and a.base != b.base:
             return False
         one, two = (q.value.lstrip("0").upper() for q in (a, b))
-        return a.percent == b.percent and one == two and (bool(a.base) or rational(a.value) is not None)
+        return (
+            a.percent == b.percent
+            and one == two
+            and (bool(a.base) or rational(a.value) is not None)
+        )
+    if re.fullmatch(r"\d+(?:\.\d+)?\s*-\s*\d+(?:\.\d+)?", b.value):
+        return False  # a range, not a difference
     left, right = rational(a.value), rational(b.value)
     if left is not None and right is not None:
         shift = Fraction(1, 100)
@@ -179,7 +208,9 @@ def same_number(gold: Fraction, other: Fraction, written: str) -> bool:
     """Exactly; of a gold decimal that is a float, as its digits allow. written: the gold as it stands."""
     if gold == other:
         return True
-    decimal = re.fullmatch(r"[-+]?[\d,]*\.\d+(?:[eE][-+]?\d+)?|[-+]?\d+(?:\.\d*)?[eE]-\d+", written.strip())
+    decimal = re.fullmatch(
+        r"[-+]?[\d,]*\.\d+(?:[eE][-+]?\d+)?|[-+]?\d+(?:\.\d*)?[eE]-\d+", written.strip()
+    )
     if not decimal or gold.denominator == 1:
         return False
     apart = abs(gold - other)
@@ -188,7 +219,12 @@ def same_number(gold: Fraction, other: Fraction, written: str) -> bool:
     if other.denominator == 1:
         return False
     rounded = gold * PLACES
-    if rounded.denominator == 1 and rounded % 10 and abs(rounded) >= 100 and 2 * apart * PLACES <= 1:
+    if (
+        rounded.denominator == 1
+        and rounded % 10
+        and abs(rounded) >= 100
+        and 2 * apart * PLACES <= 1
+    ):
         return True
     digits = re.sub(r"[eE].*|\D", "", written).lstrip("0")
     return len(digits) >= EXACT_DIGITS and apart <= min(TOLERANCE * abs(gold), CENT)

@@ -24,7 +24,8 @@ def relation(text: str) -> list[str] | None:
 def looks_like_a_set(text: str) -> bool:
     """Worth reading as one: not a point, a list or a number."""
     return bool(
-        OPERATORS.search(text) or re.search(r"\\(?:cup|cap|setminus|emptyset|infty)(?![A-Za-z])|\\mid|\|", text)
+        OPERATORS.search(text)
+        or re.search(r"\\(?:cup|cap|setminus|emptyset|infty)(?![A-Za-z])|\\mid|\|", text)
     )
 
 
@@ -40,7 +41,10 @@ def real_set(text: str):
 
         return S.EmptySet
     for pattern, operate in (
-        (r"\\text\s*\{\s*or\s*\}|(?<![A-Za-z])or(?![A-Za-z])|\\cup(?![A-Za-z])|(?<=[\])])\s*U\s*(?=[\[(])", "union"),
+        (
+            r"\\text\s*\{\s*or\s*\}|(?<![A-Za-z])or(?![A-Za-z])|\\cup(?![A-Za-z])|(?<=[\])])\s*U\s*(?=[\[(])",
+            "union",
+        ),
         (r"\\text\s*\{\s*and\s*\}|(?<![A-Za-z])and(?![A-Za-z])|\\cap(?![A-Za-z])", "intersect"),
         (r"\\setminus(?![A-Za-z])", "complement"),
     ):
@@ -82,7 +86,10 @@ def number(text: str):
     if value is not None:
         return Rational(value.numerator, value.denominator)
     found = formula(text)
-    found = found.doit() if found is not None else None
+    try:
+        found = found.doit() if found is not None else None
+    except Exception:
+        return None  # as in `same_formula`
     good = found is not None and not found.free_symbols and found.is_extended_real
     return found if good else None
 
@@ -115,7 +122,7 @@ def _described(parts: list[str] | None):
 def _interval(low, high, left_open: bool, right_open: bool):
     from sympy import Interval
 
-    if low is None or high is None or not (low <= high) == True:  # noqa: E712  sympy's own truth
+    if low is None or high is None or (low <= high) != True:  # noqa: E712  sympy's own truth
         return None
     return Interval(low, high, left_open, right_open)
 

@@ -23,8 +23,12 @@ SPELLINGS = {
     "\N{THIN SPACE}": " ",
 }  # fmt: skip
 """What stands for LaTeX in plain text."""
-RAISED = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b", "0123456789+-")
-LOWERED = str.maketrans("\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089", "0123456789")
+RAISED = str.maketrans(
+    "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b", "0123456789+-"
+)
+LOWERED = str.maketrans(
+    "\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089", "0123456789"
+)
 END = r"(?![A-Za-z])"
 SYNONYMS = [
     (r"\\begin\{(?:align|aligned|equation|gather)\*?\}|\\end\{(?:align|aligned|equation|gather)\*?\}|&(?==)", ""),
@@ -46,7 +50,9 @@ SYNONYMS = [
     (rf"\\rbrack{END}", "]"),
     (rf"\\lbrace{END}", r"\\{"),
     (rf"\\rbrace{END}", r"\\}"),
-    (rf"\\varnothing{END}|\\\{{\s*\\\}}|^no (?:real )?solutions?$", r"\\emptyset "),
+    (rf"\\varnothing{END}|\\\{{\s*\\\}}|^(?:\\text\s*\{{)?\s*no (?:real )?solutions?\s*\}}?$|^EmptySet$", r"\\emptyset "),
+    (r"\+/-|\+-", r"\\pm "),
+    (r"\\log_\{?e\}?" + END, r"\\ln"),
     (rf"\\(?:backslash|smallsetminus){END}", r"\\setminus "),
     (rf"\\(?:degree|textdegree){END}", r"^\\circ "),
     (r"\^\s*\{\s*\\circ\s*\}", r"^\\circ "),
@@ -59,22 +65,29 @@ SYNONYMS = [
     (r"\\mathbb\s*(?:\{\s*R\s*\}|R)|^(?:all )?real(?:s| numbers)$", r"(-\\infty,\\infty)"),
 ]  # fmt: skip
 """Spellings of one thing, in this order."""
-FUNCTIONS = (
-    "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|asin|acos|atan|sinh|cosh|tanh|log|ln|exp|max|min|gcd|lcm|det"
-)
+FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|asin|acos|atan|sinh|cosh|tanh|log|ln|exp|max|min|gcd|lcm|det"
 
 
 def tidy(text: str) -> str:
     """In LaTeX, without what only lays it out."""
     text = "".join(map(_fraction, text))
-    text = re.sub("[\u2070\u00b9\u00b2\u00b3\u2074-\u2079\u207a\u207b]+", lambda m: f"^{{{m[0].translate(RAISED)}}}", text)
+    if "\\begin" not in text:
+        text = re.sub(r"\s*\n\s*", ", ", text.strip())
+    text = re.sub(
+        "[\u2070\u00b9\u00b2\u00b3\u2074-\u2079\u207a\u207b]+",
+        lambda m: f"^{{{m[0].translate(RAISED)}}}",
+        text,
+    )
     text = re.sub("[\u2080-\u2089]+", lambda m: f"_{{{m[0].translate(LOWERED)}}}", text)
+    text = re.sub("\N{CUBE ROOT}\\s*(\\d+|[A-Za-z])", r"\\sqrt[3]{\1}", text)
     text = re.sub("\N{SQUARE ROOT}\\s*\\(", "sqrt(", text)
     text = re.sub("\N{SQUARE ROOT}\\s*(\\d+(?:\\.\\d+)?|[A-Za-z])", r"\\sqrt{\1}", text)
     for character, latex in SPELLINGS.items():
         text = text.replace(character, latex)
     for pattern, replacement in SYNONYMS:
         text = re.sub(pattern, replacement, text)
+    if "\\pm" not in text:
+        text = re.sub(rf"\\mp{END}", r"\\pm", text)  # alone, it says the same
     if text.replace("\\$", "").count("$") % 2 == 0:
         text = re.sub(r"(?<!\\)\$", " ", text)  # around formulas; one alone is money
     text = python(text)
@@ -102,7 +115,9 @@ def joined(text: str) -> str:
                 found.append(text[last : i + 1])
                 last = i + 1
     rest = text[last:]
-    return "".join(found) + (rest if depth else THOUSANDS.sub(lambda m: m[0].replace(",", ""), rest))
+    return "".join(found) + (
+        rest if depth else THOUSANDS.sub(lambda m: m[0].replace(",", ""), rest)
+    )
 
 
 THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
@@ -111,10 +126,18 @@ THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
 def python(text: str) -> str:
     """`sqrt(2)*x**2` and the like, as Python and sympy print them, in LaTeX."""
     text = re.sub(r"\b(?:numpy|np|sympy|sp|math)\.(?=[A-Za-z])", "", text)
-    text = re.sub(r"^(?:float|int)\d*\((.*)\)$|^Decimal\(['\"](.*)['\"]\)$", r"\1\2", text)
+    text = re.sub(r"^(?:float|int)\d*\((.*)\)$|^(?:Decimal|mpf)\(['\"](.*)['\"]\)$", r"\1\2", text)
+    text = re.sub(r"^Eq\(([^,]*),([^,]*)\)$", r"\1 = \2", text)
+    text = re.sub(r"^\[?\{\s*(\w+)\s*:\s*([^{},]*)\}\]?$", r"\1 = \2", text)
+    text = intervals(text)
     text = re.sub(r"\b(?:Rational|Fraction)\(\s*(-?\d+)\s*,\s*(\d+)\s*\)", r"\\frac{\1}{\2}", text)
     text = re.sub(r"\b(?:Rational|Fraction|Integer|Float)\(\s*(-?[\d.]+)\s*\)", r"\1", text)
-    text = re.sub(r"^(?:Immutable|Mutable)?(?:Dense)?(?:Matrix|array)\((\[.*\])\)$", r"\1", text, flags=re.DOTALL)
+    text = re.sub(
+        r"^(?:Immutable|Mutable)?(?:Dense)?(?:Matrix|array)\((\[.*\])\)$",
+        r"\1",
+        text,
+        flags=re.DOTALL,
+    )
     if rows := re.fullmatch(r"\[\s*(\[[^\[\]]*\](?:\s*,\s*\[[^\[\]]*\])*)\s*\]", text):
         cells = (row.replace(",", " & ") for row in re.findall(r"\[([^\[\]]*)\]", rows[1]))
         return r"\begin{matrix}" + r" \\ ".join(cells) + r"\end{matrix}"
@@ -131,7 +154,9 @@ def python(text: str) -> str:
             close = parenthesis(text, match.end() - 1)
             if close is None:
                 break
-            text = f"{text[: match.start()]}{start}{text[match.end() : close]}{end}{text[close + 1 :]}"
+            text = (
+                f"{text[: match.start()]}{start}{text[match.end() : close]}{end}{text[close + 1 :]}"
+            )
     while (at := text.rfind("**")) >= 0:  # from the right, as Python reads them
         power = re.match(r"\s*([-+]?(?:[\w.]+|\([^()]*\))(?:\^\{[^{}]*\})?)", text[at + 2 :])
         if not power:
@@ -141,6 +166,27 @@ def python(text: str) -> str:
     text = re.sub(r"\^\s*\(([^()]*)\)", r"^{\1}", text)
     text = re.sub(rf"(?<![\\A-Za-z])({FUNCTIONS})(?=\s*\()", r"\\\1", text)
     return re.sub(r"\s*(?<![\\*])\*(?!\*)\s*", r" \\cdot ", text)
+
+
+def intervals(text: str) -> str:
+    """`Union(Interval.open(0, 9), Interval(9, oo))` as sympy prints it."""
+    ends = {None: "[]", "open": "()", "Lopen": "(]", "Ropen": "[)"}
+
+    def written(m: re.Match) -> str:
+        left, right = ends[m[1]]
+        left = "(" if m[2].strip() == "-oo" else left
+        right = ")" if m[3].strip() == "oo" else right
+        return f"{left}{m[2]}, {m[3]}{right}"
+
+    text = re.sub(
+        r"\bInterval(?:\.(open|Lopen|Ropen))?\(([^(),]+(?:\([^()]*\))?),\s*([^(),]+(?:\([^()]*\))?)\)",
+        written,
+        text,
+    )
+    text = re.sub(r"\bFiniteSet\(([^()]*)\)", r"\\{\1\\}", text)
+    if union := re.fullmatch(r"Union\((.*)\)", text):
+        text = re.sub(r"([\])}])\s*,\s*(?=[\[(]|\\\{)", r"\1 \\cup ", union[1])
+    return text
 
 
 def parenthesis(text: str, start: int) -> int | None:

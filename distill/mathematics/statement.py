@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from .numbers import rational, spelled
+from .numbers import WORDS, rational, spelled
 
 INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
 WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0xFE63: 0x2D}
@@ -27,27 +27,37 @@ LABEL = re.compile(
     re.IGNORECASE,
 )
 VERB = re.compile(
-    r"\b(?:is|are|was|equals|equal to|gets?|gives?|have|has|obtain|costs?|be)\s*:?\s+(?=[-+$\d\\(\[{.]|[A-Za-z]\w*\s*=)"
+    r"\b(?:is|are|was|equals|equal to|gets?|gives?|have|has|obtain|costs?|be)\s*:?\s+"
+    r"(?=[-+$\d\\(\[{.]|[A-Za-z]\w*\s*=|[A-Za-z]\s*[\^+*/-]|(?:"
+    + "|".join(word for word in WORDS if word != "zero")
+    + r")\b)"
 )
 LEAD = re.compile(
-    r"^(?:(?:so|therefore|thus|hence|then|finally|=>|\\(?:Rightarrow|implies|therefore|Longrightarrow)(?![A-Za-z])"
-    r"|\u2234|\u21d2|:)[\s,:]*)+",
+    r"^(?:(?:=(?![=>])|so|therefore|thus|hence|then|finally|=>|\\(?:Rightarrow|implies|therefore|Longrightarrow)(?![A-Za-z])"
+    r"|\u2234|\u21d2|\u2192|:|a(?=:))[\s,:]*)+",
     re.IGNORECASE,
 )
 EMPHASIS = re.compile(
-    r"^(?:definitely|exactly|simply|just|clearly|indeed|precisely|equal to|now|always)\s+", re.IGNORECASE
+    r"^(?:definitely|exactly|simply|just|clearly|indeed|precisely|equal to|now|always)\s+",
+    re.IGNORECASE,
 )
 BEHIND = re.compile(
     r"^(?P<answer>.+?),?\s+(?:is|are) (?:the|our|my) (?:final |correct |right |required )?(?:answer|result|solution)s?$",
     re.IGNORECASE | re.DOTALL,
 )
+SENTENCE = re.compile(r"\\text\s*\{([^{}]*\b(?:is|are)\b[^{}]*)\}")
+IN_ALL = re.compile(r"\s+(?:in total|altogether|in all|overall)\W*$", re.IGNORECASE)
+WORD = re.compile(
+    r"^(?:it|this|that|the(?: \w+){1,3}) (?:is|are) (?:(?:an?|the) )?([A-Za-z]+)$", re.IGNORECASE
+)
 WISH = re.compile(r"[.,;]?\s*I hope (?:it|this|that) is correct\W*$", re.IGNORECASE)
 CORRECTION = re.compile(r",?\s+(?:and )?not\s.*$", re.IGNORECASE | re.DOTALL)
 BOX = re.compile(r"\\f?boxed\s*|\\fbox\s*")
 UNIT_BEHIND = re.compile(
-    r"\s*(?:\$|\\\)|\\\])?\s*(\\?%|per\s?cent\b|\^\s*\{?\s*\\circ\s*\}?|\u00b0|\\(?:text|mathrm)\s*\{[^{}]*\}(?:\^\{?\d\}?)?|"
-    r"(?:square |cubic )?(?:cm|mm|km|m|kg|g|ft|feet|inches|in|meters|miles|dollars|cents|degrees|hours|minutes|seconds|days|units)"
-    r"\b(?:\^\{?\d\}?)?)"
+    r"\s*(?:\$|\\\)|\\\])?\s*(\\?%|per\s?cent\b|\^\s*\{?\s*\\circ\s*\}?|\u00b0"
+    r"|\\(?:text|mathrm)\s*\{[^{}]*\}(?:\^\{?\d\}?)?"
+    r"|(?:square |cubic )?(?:cm|mm|km|m|kg|g|ft|feet|inches|in|meters|miles|dollars|cents|degrees|hours|minutes"
+    r"|seconds|days|units)\b(?:\^\{?\d\}?)?)"
 )
 MORE_BEHIND = re.compile(
     r"\s*(?:\$|\\\)|\\\])?\s*(?:[-+*/^_\d=<>!]|\\(?:times|cdot|sqrt|pi|frac|pm|cup|le|ge)(?![A-Za-z])"
@@ -64,18 +74,25 @@ def statement(text: str) -> str:
     """The answer as the text states it; the text itself where it is no prose; "" where it states none."""
     text = INVISIBLE.sub("", unicodedata.normalize("NFC", text)).translate(WIDE)
     text = WISH.sub("", bare(text))
+    if tagged := re.fullmatch(r"<(\w+)>(.*)</\1>", text, re.DOTALL):
+        text = bare(tagged[2])
     if BOX.search(text):
         return in_box(text)
     if called := re.fullmatch(r"(?:final_answer|print)\((.*)\)", text, re.DOTALL):
         return bare(called[1])
-    if said := re.fullmatch(r"\{\s*[\"'](?:\w+\s)*(?:answer|result)[\"']\s*:\s*(.*)\}", text, re.DOTALL):
+    if said := re.fullmatch(
+        r"\{\s*[\"'](?:\w+\s)*(?:answer|result)[\"']\s*:\s*(.*)\}", text, re.DOTALL
+    ):
         return bare(said[1])
+    text = IN_ALL.sub("", SENTENCE.sub(r"\1 ", text))
     labels = list(LABEL.finditer(text))
     if labels:
         return introduced(text[: labels[-1].start()], text[labels[-1].end() :])
     if behind := BEHIND.match(text):
         return "" if TAKEN_BACK.search(behind["answer"]) else bare(behind["answer"])
     text = bare(LEAD.sub("", text))
+    if word := WORD.match(text):
+        return word[1]
     lead, rest = predicate(text)
     return introduced(lead, rest) if lead else explained(text)
 
@@ -105,6 +122,9 @@ def explained(text: str) -> str:
     twice = re.fullmatch(r"(.*\S)\s*\(([A-Za-z -]+)\)", text)
     if twice and spelled(twice[2]) is not None and spelled(twice[2]) == rational(twice[1]):
         return twice[1]
+    twice = re.fullmatch(r"([A-Za-z -]+\S)\s*\(([-+\d.,]+)\)", text)
+    if twice and spelled(twice[1]) is not None and spelled(twice[1]) == rational(twice[2]):
+        return twice[2]
     return text
 
 
@@ -129,13 +149,15 @@ def in_box(text: str) -> str:
     if not boxes:
         return ""
     last = len(boxes) - 1
-    while last and re.fullmatch(r"[\s$,;]*(?:and|or)?[\s$]*", text[boxes[last - 1][1] : boxes[last][0]]):
+    while last and re.fullmatch(
+        r"[\s$,;]*(?:and|or)?[\s$]*", text[boxes[last - 1][1] : boxes[last][0]]
+    ):
         last -= 1
     contents = [box[3] for box in boxes[last:]]
     before, after = text[: boxes[last][0]], text[boxes[-1][1] :]
     if re.search(r"\b(?:not|isn't|cannot be|never)\s*[\s$:]*$", before, re.IGNORECASE):
         return ""
-    if len(contents) > 1:
+    if len(set(contents)) > 1:
         return ", ".join(map(statement, contents))
     if unit := UNIT_BEHIND.match(after):
         contents[0] += f" {unit[1]}"
@@ -161,7 +183,7 @@ def trimmed(text: str) -> str:
     while True:
         before = text
         text = re.sub(r"(?:(?<!\\)\\[,;:! ]|\s)+$", "", text.rstrip())
-        text = re.sub(r"(?<![.\\])[.,;]$", "", text)
+        text = re.sub(r"(?<![.\\])[.,;]$|\\+$", "", text)
         if text == before:
             return text
 
@@ -172,12 +194,21 @@ def bare(text: str) -> str:
     text = re.sub(r"^```[a-z]*\n", "```", text)
     text = re.sub(r"(?<![\w*)])\*\*(?=\S)([^*]*[^*\s])\*\*(?![\w*(])", r"\1", text)
     text = trimmed(text)
+    if text.count("$") == 1 and text.endswith("$"):
+        text = trimmed(text[:-1])
     while True:
         before = text
         for left, right in PAIRS:
             inner = text[len(left) : len(text) - len(right)]
-            if text.startswith(left) and text.endswith(right) and len(text) > len(left) + len(right):
-                if left not in inner.replace("\\$", "") and not inner.endswith("\\"):
-                    text = trimmed(inner)
+            if (
+                (
+                    text.startswith(left)
+                    and text.endswith(right)
+                    and len(text) > len(left) + len(right)
+                )
+                and left not in inner.replace("\\$", "")
+                and not inner.endswith("\\")
+            ):
+                text = trimmed(inner)
         if text == before:
             return text

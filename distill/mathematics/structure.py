@@ -18,7 +18,7 @@ from .statement import trimmed
 GREEK = "alpha|beta|gamma|delta|epsilon|varepsilon|theta|lambda|mu|nu|rho|sigma|tau|phi|varphi|omega|xi|eta|kappa|psi"
 NAME = re.compile(
     rf"(?:(?:\\(?:{GREEK})(?![A-Za-z])|\\text\s*\{{[^{{}}]*\}}|[A-Za-z]{{1,3}}|[A-Za-z]+(?=\s*=))(?:_\{{?\w+\}}?)?'?"
-    r"(?:\([^()]*\))?|\\(?:overline|angle)\s*\{?\s*[A-Z]{1,3}\s*\}?|\|?[A-Z]{2}\|?|\[[A-Z]{3,4}\]"
+    r"(?:\([^()]*\))?|\\(?:overline|angle)\s*\{?\s*[A-Z]{1,3}\s*\}?|\|?[A-Z]{1,3}\|?|\[[A-Z]{3,4}\]"
     r"|[A-Za-z](?:\s*[-+/]?\s*[A-Za-z]){1,5})"
 )
 """What an answer may be the value of: x, f(3), P(X = 2), \\theta, AB, a + b + c."""
@@ -40,6 +40,8 @@ def equal(gold: str, other: str, letters: bool = True) -> bool:
             return False
     if RATIO.fullmatch(gold) and RATIO.fullmatch(other):
         return same_ratio(gold, other)
+    if (RATIO.fullmatch(gold) and "/" in other) or (RATIO.fullmatch(other) and "/" in gold):
+        return same_ratio(gold.replace("/", ":"), other.replace("/", ":"))
     left, right = matrix(gold), matrix(other)
     if left and right:
         return [len(row) for row in left] == [len(row) for row in right] and all(
@@ -57,7 +59,7 @@ def equal(gold: str, other: str, letters: bool = True) -> bool:
         return bool(named_point(left, other))
     if len(right) > 1 and len(left) == 1 and named_point(right, gold) is not None:
         return bool(named_point(right, gold))
-    if len(left) > 1 and len(right) == 1:
+    if len(left) > 1 and len(right) == 1 and not gold.startswith("\\{"):
         right = listed(other) or right
     if len(left) != len(right):
         return False
@@ -69,7 +71,9 @@ def equal(gold: str, other: str, letters: bool = True) -> bool:
     left, right = enclosed(gold), enclosed(other)
     if left and right:
         return (
-            left[0] == right[0] and len(left[1]) == len(right[1]) and all(map(equal, left[1], right[1]))
+            left[0] == right[0]
+            and len(left[1]) == len(right[1])
+            and all(map(equal, left[1], right[1]))
         )
     if left or right:
         return False
@@ -104,6 +108,8 @@ def words(text: str) -> str | None:
 
 def same_ratio(gold: str, other: str) -> bool:
     """3:2 and 6:4; as many parts, in their order, up to one factor."""
+    if re.search(r"(?:^|;)[012]?\d:[0-5]\d(?:;|$)", f"{gold};{other}"):
+        return False  # a time of day, of which the letters differ
     left, right = ([rational(part) for part in text.split(":")] for text in (gold, other))
     if len(left) != len(right) or None in left or None in right or not left[0] or not right[0]:
         return False
@@ -113,19 +119,28 @@ def same_ratio(gold: str, other: str) -> bool:
 def matrix(text: str) -> list[list[str]] | None:
     """Rows of cells, whatever the brackets."""
     text = assigned(text.strip())[1].strip()
-    if "\\begin" in text and (around_it := re.fullmatch(r"[(\[](\\begin.*\\end\{[a-z]*\})[)\]]", text, re.DOTALL)):
+    if "\\begin" in text and (
+        around_it := re.fullmatch(r"[(\[](\\begin.*\\end\{[a-z]*\})[)\]]", text, re.DOTALL)
+    ):
         text = around_it[1]
     found = re.fullmatch(
-        r"\\begin\{([pbB]?matrix|array|smallmatrix)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", text, re.DOTALL
+        r"\\begin\{([pbB]?matrix|array|smallmatrix)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}",
+        text,
+        re.DOTALL,
     )
     if not found or "\\begin" in found[2]:
         return None
-    rows = [row for row in re.split(r"\\\\(?:\s*\[[^\[\]]*\])?|\\cr(?![A-Za-z])", found[2]) if row.strip()]
+    rows = [
+        row
+        for row in re.split(r"\\\\(?:\s*\[[^\[\]]*\])?|\\cr(?![A-Za-z])", found[2])
+        if row.strip()
+    ]
     return [[cell.strip() for cell in row.split("&")] for row in rows]
 
 
 def member(text: str) -> str:
-    """Without the `x \\in` that may stand before a set."""
+    """Without the `x \\in` or the name that may stand before a set or a point."""
+    text = re.sub(r"^[A-Z](?=\([^()]*,[^()]*\)$)", "", text)  # a point with its name
     return re.sub(r"^\\?[A-Za-z](?:_\{?\w\}?)?\s*\\in(?![A-Za-z])\s*", "", text)
 
 
@@ -147,7 +162,7 @@ def several(text: str) -> list[str]:
     """The members of a set or of a list without an order; a text alone where it is one answer."""
     text = text.strip()
     inside = re.fullmatch(r"\\\{(.*)\\\}|\{(.*,.*)\}", text)
-    if inside and around(text):
+    if inside and around(text) and "\\emptyset" not in text:
         text = inside[1] if inside[1] is not None else inside[2]
         text = ", ".join(_distinct(split(text, ",")))
     if text.startswith("[") and (items := listed(text)) and (len(items) > 2 or enclosed(items[0])):
@@ -161,7 +176,13 @@ def several(text: str) -> list[str]:
     found = []
     for part in parts:
         if part.count("\\pm") == 1:
-            found += [part.replace("\\pm", sign, 1).strip().removeprefix("+") for sign in "+-"]
+            before, _, after = part.partition("\\pm")
+            # Not 1-1, which would be a range.
+            found += (
+                [f"{before}+{after}", f"{before}+(-1) \\cdot {after}"]
+                if before.strip()
+                else [after, f"-{after}"]
+            )
         else:
             found.append(part)
     return found
@@ -201,7 +222,9 @@ def named_point(named: list[str], point: str) -> bool | None:
         return None
     if pair[0] != "()" or len(values) != len(named) or len(values) != len(pair[1]):
         return False
-    return all(equal(values[name], part) for name, part in zip(sorted(values), pair[1], strict=True))
+    return all(
+        equal(values[name], part) for name, part in zip(sorted(values), pair[1], strict=True)
+    )
 
 
 def same_set(gold: str, other: str) -> bool | None:

@@ -24,12 +24,19 @@ def rollout(problem, answer="1", *, stop="answered", attempt=0, steps=(), score=
         problem=problem,
         attempt=attempt,
         trajectory=Trajectory(
-            question=problem.question, messages=(), answer=answer if stop == "answered" else None, stop=stop,
-            error="gone" if stop == "failed" else None, model=more.pop("model", "m"),
-            method=more.pop("method", "agent"), steps=steps, usage=Usage(output_tokens=10), **more,
+            question=problem.question,
+            messages=(),
+            answer=answer if stop == "answered" else None,
+            stop=stop,
+            error="gone" if stop == "failed" else None,
+            model=more.pop("model", "m"),
+            method=more.pop("method", "agent"),
+            steps=steps,
+            usage=Usage(output_tokens=10),
+            **more,
         ),
         score=right if score is None else score,
-    )  # fmt: skip
+    )
 
 
 def folder(path, rollouts, asked=PROBLEMS, *, attempts=1, about=None, **settings):
@@ -72,11 +79,14 @@ def parsing(**more):
         ({"stop": "failed"}, "failed"),
         ({"stop": "max_steps"}, "steps"),
         ({"stop": "max_steps", "steps": (Step(message=2), parsing())}, "parsing"),
-        ({"stop": "max_steps", "steps": (parsing(), Step(message=4, error="execution"))}, "execution"),
+        (
+            {"stop": "max_steps", "steps": (parsing(), Step(message=4, error="execution"))},
+            "execution",
+        ),
         ({"stop": "max_steps", "steps": (parsing(), Step(message=4, limit="run_tokens"))}, "limit"),
         ({"stop": "max_steps", "steps": (parsing(), Step(message=4))}, "steps"),
     ],
-)  # fmt: skip
+)
 def test_how_a_rollout_ended_is_told_apart(ended, outcome):
     assert outcome_of(rollout(PROBLEMS[0], **ended)) == outcome
 
@@ -122,7 +132,9 @@ def test_several_attempts_are_one_problem(tmp_path):
 
 def test_seeds_are_repetitions_with_their_spread(tmp_path):
     a = folder(tmp_path / "a", [rollout(p) for p in PROBLEMS], seed=1)
-    b = folder(tmp_path / "b", [rollout(p, "1" if i < 4 else "2") for i, p in enumerate(PROBLEMS)], seed=2)  # fmt: skip
+    b = folder(
+        tmp_path / "b", [rollout(p, "1" if i < 4 else "2") for i, p in enumerate(PROBLEMS)], seed=2
+    )
     study_ = made(a, b)
     [result] = study_.results
     assert result.accuracies == (1.0, 0.5) and result.accuracy == 0.75 and result.n == 8
@@ -159,20 +171,36 @@ def test_one_way_on_several_benchmarks_is_one_row(tmp_path):
 
 def test_the_same_id_in_two_benchmarks_is_two_problems(tmp_path):
     twos = [p.model_copy(update={"benchmark": "twos"}) for p in PROBLEMS]
-    both = folder(tmp_path / "a", [rollout(p, "2") for p in PROBLEMS] + [rollout(p) for p in twos], PROBLEMS + twos)  # fmt: skip
+    both = folder(
+        tmp_path / "a",
+        [rollout(p, "2") for p in PROBLEMS] + [rollout(p) for p in twos],
+        PROBLEMS + twos,
+    )
     assert [r.accuracy for r in made(both).results] == [0.0, 1.0]
 
 
 def test_a_model_that_was_not_distilled_is_prompted_and_a_teacher_is_the_teacher(tmp_path):
-    base = folder(tmp_path / "base", [rollout(p) for p in PROBLEMS], about={"distilled": False, "base": "Q-1B"}, model="Q-1B")  # fmt: skip
-    teacher = folder(tmp_path / "t", [rollout(p, model="T-32B") for p in PROBLEMS], about={"distilled": False}, model="T-32B")  # fmt: skip
+    base = folder(
+        tmp_path / "base",
+        [rollout(p) for p in PROBLEMS],
+        about={"distilled": False, "base": "Q-1B"},
+        model="Q-1B",
+    )
+    teacher = folder(
+        tmp_path / "t",
+        [rollout(p, model="T-32B") for p in PROBLEMS],
+        about={"distilled": False},
+        model="T-32B",
+    )
     study_ = made(base, teacher, teachers=[teacher])
     assert [row.label for row in study_.rows] == ["agent (teacher)", "base agent (prompted)"]
     assert [row.parameters for row in study_.rows] == [32_000_000_000, 1_000_000_000]
 
 
 def test_words_have_exact_match_and_f1(tmp_path):
-    asked = [Problem(id=i, question="q", answers=("New York City", "NYC"), benchmark="w") for i in "abc"]  # fmt: skip
+    asked = [
+        Problem(id=i, question="q", answers=("New York City", "NYC"), benchmark="w") for i in "abc"
+    ]
     answers = ["nyc", "York City", "no"]
     rollouts = [rollout(p, a, score=float(a == "nyc")) for p, a in zip(asked, answers, strict=True)]
     [result] = made(folder(tmp_path / "a", rollouts, asked)).results
@@ -181,7 +209,12 @@ def test_words_have_exact_match_and_f1(tmp_path):
 
 def test_votes_are_averaged_over_steps(tmp_path):
     def step(agreement, sampled):
-        return Step(message=2, votes=Votes(sampled=sampled, parsed=1, executed=1, votes=1, distinct=1, agreement=agreement))  # fmt: skip
+        return Step(
+            message=2,
+            votes=Votes(
+                sampled=sampled, parsed=1, executed=1, votes=1, distinct=1, agreement=agreement
+            ),
+        )
 
     rollouts = [rollout(PROBLEMS[0], samples=8, steps=(step(1.0, 4), step(0.5, 8)))]
     [result] = made(folder(tmp_path / "a", rollouts, PROBLEMS[:1])).results

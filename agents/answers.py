@@ -26,7 +26,7 @@ def same_answer(a: str, b: str) -> bool:
     return same_words(a, b)
 
 
-DECIMAL = re.compile(r"\d\.\d+")
+IN_WORDS = re.compile(r"(?:(?<![\w-])-)?\.?\d(?:[\d,.:/-]*\d)?")
 TYPOGRAPHY = str.maketrans(
     "\u2018\u2019\u201c\u201d\u2010\u2011\u2012\u2013\u2014\u2212\u2026", "''\"\"------."
 )
@@ -37,9 +37,15 @@ def same_words(a: str, b: str) -> bool:
     """Exact match after `normalised`; where nothing is left of one ("The The"), of what was written."""
     one, other = normalised(a), normalised(b)
     if one and other:
-        # Without its point 3.5 would read 35.
-        return one == other and DECIMAL.findall(a) == DECIMAL.findall(b)
+        # Without its point 3.5 would read 35, and 1/5 15.
+        return one == other and numbers(a) == numbers(b)
     return bool(a.strip()) and a.casefold().split() == b.casefold().split()
+
+
+def numbers(text: str) -> list[str]:
+    """The numbers in words, with the signs that belong to them; without commas between thousands."""
+    text = text.translate(TYPOGRAPHY)
+    return [re.sub(r",(?=\d{3}(?!\d))", "", number) for number in IN_WORDS.findall(text)]
 
 
 def normalised(text: str) -> str:

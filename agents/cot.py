@@ -19,6 +19,7 @@ from .agent import SAMPLING_TEMPERATURE, read_prompt
 from .answers import same_answer as same_words_or_number
 from .models import WithSettings
 from .sampling import draw
+from .secrets import without_keys
 from .solve import finish_reason
 from .trajectory import Message, Step, Trajectory, Usage, Votes
 from .vote import fewest_to_decide, grouped, largest
@@ -57,7 +58,7 @@ class Thinker:
                 messages = (messages[0], Message(role="user", content=text))
             replies = self._ask([_chat_message(message) for message in messages])
         except Exception as exception:  # as in `stream`: whatever broke here is the system's fault
-            error = f"{type(exception).__name__}: {exception}"
+            error = without_keys(f"{type(exception).__name__}: {exception}")
         return self._record(question, messages, replies, error, time.monotonic() - start)
 
     def _ask(self, messages: list[ChatMessage]) -> list[ChatMessage]:

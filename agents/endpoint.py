@@ -19,13 +19,16 @@ class EndpointModel(Replies, OpenAIModel):
         *,
         temperature: float = 0.0,
         max_tokens: int = 1024,
+        timeout: float = TIMEOUT,
+        retries: int = 2,
         **kwargs,
     ):
+        """timeout: seconds for a reply. retries: of a request that did not get one."""
         super().__init__(
             model_id=model_id,
             api_base=api_base,
             api_key=os.environ.get("OPENAI_API_KEY") or "none",  # servers on this machine take any
-            client_kwargs={"timeout": TIMEOUT, "max_retries": 2},
+            client_kwargs={"timeout": timeout, "max_retries": retries},
             flatten_messages_as_text=True,
             temperature=temperature,
             max_tokens=max_tokens,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -187,7 +188,10 @@ def _endpoint(name: str, settings: dict) -> Model:
         raise ValueError(
             f"Name the server's model after a #, as in {url or 'http://127.0.0.1:8000/v1'}#my-model."
         )
-    if parts.username or parts.password:
+    secret = re.search(
+        r"(?:^|&)[^=&]*(?:key|token|secret|password|sig)[^=&]*=", parts.query, re.IGNORECASE
+    )
+    if parts.username or parts.password or secret:
         raise ValueError(
             "Put the key in OPENAI_API_KEY, not in the address: addresses are written into run.json."
         )

@@ -15,6 +15,7 @@ from smolagents.agents import AgentExecutionError, AgentMaxStepsError, AgentPars
 from smolagents.memory import FinalAnswerStep
 
 from .models import first_thought_of
+from .secrets import without_keys
 from .template import plain
 from .trajectory import Message, Step, Trajectory, Usage
 
@@ -51,7 +52,7 @@ def stream(agent: CodeAgent, question: str) -> Iterator[ActionStep | Trajectory]
     except Exception as exception:
         # The one broad except around a run: whatever broke is the system's fault and is recorded with its
         # reason. The model's own faults never get here; smolagents turns them into observations.
-        error = f"{type(exception).__name__}: {exception}"
+        error = without_keys(f"{type(exception).__name__}: {exception}")
     finally:
         with suppress(RuntimeError):  # smolagents' generator yields while it is being closed
             run.close()

@@ -248,6 +248,13 @@ def load(
         benchmark = find(names)
         named = {"benchmark": benchmark.name, "kind": benchmark.kind}
         problems = [problem.model_copy(update=named) for problem in read_problems(file)]
+        ids = [problem.id for problem in problems]
+        if (
+            twice := next((i for i in ids if ids.count(i) > 1), None)
+            if len(set(ids)) < len(ids)
+            else None
+        ):
+            raise ValueError(f"{file}: of {names}, the id {twice!r} stands twice.")
         return Source(problems[:limit], benchmark.side, seed)
     asked = [names] if os.path.isfile(names) else names.split(",")
     wanted = [name if os.path.isfile(name) else find(name) for name in asked]
@@ -263,10 +270,10 @@ def load(
             f"Of {names}, some search the pocket world's encyclopedia and some do not; "
             "run them in folders of their own."
         )
-    problems: dict[tuple[str | None, str], Problem] = {}
+    problems: dict[tuple[str, str], Problem] = {}
     for one in wanted:
         for problem in _problems(one, seed, limit):
-            key = problem.benchmark, problem.id
+            key = problem.key
             if key in problems:
                 raise ValueError(
                     f"{names} hold two problems of {key[0] or 'no benchmark'} with the id {key[1]!r}."

@@ -6,7 +6,7 @@ attempts and runs, and what failed or never ran is 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from .results import Comparison, Verdict
 
@@ -29,7 +29,7 @@ def wilson(right: float, n: int) -> tuple[float, float]:
 def compare(
     first: str,
     second: str,
-    scores: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]],
+    scores: Mapping[str, tuple[Mapping[Hashable, float], Mapping[Hashable, float]]],
 ) -> list[Comparison]:
     """Two rows on each benchmark, and on all together where there are several.
 
@@ -71,6 +71,7 @@ def p_value(pairs: Sequence[tuple[float, float]]) -> float:
         permutation_type="samples",
         vectorized=True,
         n_resamples=9999,
+        batch=max(1, 4_000_000 // len(pairs)),  # 32 MB at a time
         rng=numpy.random.default_rng(0),
     )
     return float(test.pvalue)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import threading
 from collections import Counter
@@ -24,6 +23,7 @@ from smolagents.models import ChatMessage, MessageRole
 
 from agents import load_model
 from agents.answers import same_words
+from agents.secrets import without_keys
 from agents.trajectory import Record, Text, Usage
 
 from .problems import Problem
@@ -36,6 +36,8 @@ REPLIES = 3
 """Replies that the judge may take for a verdict that can be read."""
 WAITS = (1.0, 4.0, 16.0)
 """Seconds to wait before a request is tried again that the server failed."""
+TIMEOUT = 120
+"""Seconds for a reply."""
 HOPELESS = 16
 """Predictions in a row that the server failed on, after which it is not asked for the rest."""
 PASSING = (408, 409, 425, 429)
@@ -47,7 +49,6 @@ ESCAPE = re.compile(r"""\\(["\\/bfnrt]|u[0-9a-fA-F]{4})|\\""")
 """A backslash in JSON; with a group where JSON allows it, which it does not in LaTeX."""
 THOUGHT = re.compile(r"^.*?</think>|^\s*<think>.*", re.DOTALL)
 """What a reasoning model writes first; all there is, where it was cut off."""
-NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*")
 AGAIN = (
     "That is not the JSON object that was asked for. Reply with it alone, and with true or false: "
     '{"reason": "<one short sentence>", "correct": <true or false>}'
@@ -106,7 +107,9 @@ class Judge:
         if workers < 1:
             raise ValueError(f"workers starts at 1, not {workers}.")
         self.instructions = read_prompt(prompt)
-        self.model = load_model(model) if isinstance(model, str) else model
+        # A verdict is short, and what fails is asked for again here.
+        settings = {"timeout": TIMEOUT, "retries": 0} if str(model).startswith("http") else {}
+        self.model = load_model(model, **settings) if isinstance(model, str) else model
         name = model if isinstance(model, str) else str(model.model_id)
         self.name = re.sub(r"\?[^#]*", "", name)  # what follows a ? in an address may be a key
         self.prompt = hashlib.sha256(self.instructions.encode()).hexdigest()[:16]
@@ -116,7 +119,7 @@ class Judge:
         """The verdict where none is needed of a model: no answer is wrong, a gold answer is right."""
         if prediction is None or not prediction.strip():
             return self._verdict(problem, prediction, False, "there is no answer")
-        if any(_same(answer, prediction) for answer in problem.answers):
+        if any(same_words(answer, prediction) for answer in problem.answers):
             return self._verdict(problem, prediction, True, "the same words as a gold answer")
         return None
 
@@ -195,7 +198,7 @@ class Judge:
             judge=self.name,
             prompt=self.prompt,
             correct=correct,
-            reason=_without_keys(reason),
+            reason=without_keys(reason)[:LONGEST],
             asked=usage is not None,
             usage=usage or Usage(),
         )
@@ -354,16 +357,6 @@ def _correct(value) -> bool | None:
     return correct if isinstance(correct, bool) else None
 
 
-def _same(answer: str, prediction: str) -> bool:
-    """The same words, as the official scorers compare them, and the same numbers: to those, 3.5 is 35."""
-    return same_words(answer, prediction) and _numbers(answer) == _numbers(prediction)
-
-
-def _numbers(text: str) -> list[str]:
-    text = re.sub("[\N{HYPHEN}-\N{HORIZONTAL BAR}\N{MINUS SIGN}]", "-", text)
-    return [number.replace(",", "") for number in NUMBER.findall(text)]
-
-
 def _shown(prediction: str | None) -> tuple[str | None, bool]:
     """The prediction as the judge sees it, and whether more of it is not shown."""
     if prediction is None:
@@ -383,11 +376,3 @@ def _and(usage: Usage, reply: ChatMessage) -> Usage:
 
 def _said(role: str, text: str) -> ChatMessage:
     return ChatMessage(MessageRole(role), [{"type": "text", "text": text}])
-
-
-def _without_keys(text: str) -> str:
-    """A server's words may repeat the key that it was sent."""
-    for name, value in os.environ.items():
-        if name.endswith(("KEY", "TOKEN", "SECRET")) and len(value) >= 8:
-            text = text.replace(value, "***")
-    return text[:LONGEST]

@@ -30,6 +30,10 @@ PUBLISHED: dict[str, tuple[str, Kind]] = {
 """By `dataset_name` in the published files: the benchmark, as it is named here, and its kind."""
 
 
+NO_BENCHMARK = "problems"
+"""What problems without a benchmark are reported as."""
+
+
 class Problem(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,8 +41,13 @@ class Problem(BaseModel):
     question: str = Field(min_length=1)
     answers: tuple[str, ...] = Field(min_length=1)
     """Every answer that counts as right."""
-    benchmark: str | None = None
+    benchmark: str | None = Field(default=None, min_length=1)
     kind: Kind = "factual"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from the other problems of a run; those of no benchmark are one."""
+        return self.benchmark or NO_BENCHMARK, self.id
 
     @field_validator("id", mode="before")
     @classmethod
@@ -82,9 +91,9 @@ def read_problems(path: str | os.PathLike) -> Iterator[Problem]:
             raise ValueError(f"{path}, {place}: {explain(error)}") from None
         except ValueError as error:
             raise ValueError(f"{path}, {place}: answers: {error}.") from None
-        if (problem.benchmark, problem.id) in seen:
+        if problem.key in seen:
             raise ValueError(f"{path}, {place}: the id {problem.id!r} stands twice.")
-        seen.add((problem.benchmark, problem.id))
+        seen.add(problem.key)
         yield problem
     if not seen:
         raise ValueError(f"{path} holds no problem.")
@@ -108,13 +117,15 @@ def explain(error: ValidationError) -> str:
 
 def write_problems(problems: Iterable[Problem], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as lines:
+    new = path.with_name(path.name + ".new")
+    with new.open("w", encoding="utf-8") as lines:
         lines.writelines(problem.model_dump_json() + "\n" for problem in problems)
+    new.replace(path)
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not a text file in UTF-8.") from None
     try:

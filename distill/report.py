@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .progress import progress
 from .results import Comparison, Row, Study
-from .run import write_json
+from .run import write_json, write_text
 from .study import PROMPTED, read_run, study
 
 LISTED = 15
@@ -35,7 +35,12 @@ def report(
 
     if (out / "run.json").is_file():
         raise ValueError(f"{out} is the folder of a run; name another one for the report.")
-    folders = list(dict.fromkeys(Path(folder) for folder in (*folders, *teachers)))
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; --out names a folder.")
+    # One folder by two paths would count as two runs.
+    folders = list({Path(f).resolve(): Path(f) for f in reversed((*folders, *teachers))}.values())[
+        ::-1
+    ]
     with progress("read", len(folders)) as advance:
         runs = []
         for folder in folders:
@@ -48,7 +53,7 @@ def report(
     write_json(out / "results.json", [result.model_dump() for result in made.results])
     write_json(out / "report.json", made.model_dump())
     draw(made, out)
-    (out / "report.md").write_text(markdown(made), encoding="utf-8")
+    write_text(out / "report.md", markdown(made))
     write_page(made, rollouts, out)
     return made
 
@@ -149,7 +154,7 @@ def sentence(c: Comparison, rows: Mapping[str, Row]) -> str:
     told = (
         f"{other.label}{of_other} {what} {one.label}{of_one}{where}: {100 * sign * c.difference:+.1f} points "
         f"({100 * low:+.1f} to {100 * high:+.1f}) on {c.n} problems, of which it alone has {better:g} right and "
-        f"the other alone {worse:g}; p = {c.p_holm:.2g}"
+        f"the other alone {worse:g}; p {'= ' + format(c.p_holm, '.2g') if c.p_holm > 1e-300 else '< 1e-300'}"
     )
     if c.verdict == "tie" and c.detectable is not None:
         told += (

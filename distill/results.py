@@ -12,7 +12,16 @@ from pydantic import Field
 from agents.trajectory import Record
 
 Outcome = Literal[
-    "right", "wrong", "none", "parsing", "execution", "limit", "steps", "failed", "missing"
+    "right",
+    "wrong",
+    "none",
+    "parsing",
+    "execution",
+    "limit",
+    "steps",
+    "undecided",
+    "failed",
+    "missing",
 ]
 OUTCOMES: dict[Outcome, str] = {
     "right": "right",
@@ -22,6 +31,7 @@ OUTCOMES: dict[Outcome, str] = {
     "execution": "no answer: the last code raised",
     "limit": "no answer: a limit was reached",
     "steps": "no answer: steps or tokens ran out",
+    "undecided": "not scored: the judge could not decide",
     "failed": "the system failed",
     "missing": "never run",
 }

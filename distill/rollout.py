@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from agents import Trajectory, solve
 from agents.trajectory import Record
@@ -26,7 +26,7 @@ EXACT = "exact"
 
 class Rollout(Record):
     problem: Problem
-    attempt: int
+    attempt: int = Field(ge=0)
     trajectory: Trajectory
     score: float | None
     """0.0 to 1.0; 0.0 for a run that failed or has no answer."""
@@ -53,9 +53,7 @@ def run_rollouts(
     _cut_half_line(file)
     before = read_lines(file).values() if file.is_file() else ()
     done = {_key(r): r.problem for r in before if r.trajectory.stop != "failed"}
-    todo = [
-        (p, k) for k in range(attempts) for p in problems if done.get((p.benchmark, p.id, k)) != p
-    ]
+    todo = [(p, k) for k in range(attempts) for p in problems if done.get((*p.key, k)) != p]
     ended: Counter = Counter()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="rollout")
     try:
@@ -95,7 +93,7 @@ def read_rollouts(folder: str | Path) -> Iterator[Rollout]:
 def read_lines(file: Path) -> dict[tuple, Rollout]:
     """The rollouts of a file by (benchmark, problem id, attempt)."""
     found = {}
-    with file.open(encoding="utf-8") as lines:
+    with file.open(encoding="utf-8", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
             if not line.endswith("\n"):
                 break
@@ -139,7 +137,7 @@ def write_rollouts(rollouts: Iterable[Rollout], folder: Path) -> None:
 
 
 def _key(rollout: Rollout) -> tuple:
-    return rollout.problem.benchmark, rollout.problem.id, rollout.attempt
+    return *rollout.problem.key, rollout.attempt
 
 
 def _cut_half_line(file: Path) -> None:

@@ -33,7 +33,11 @@ def run_folder(
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; --out names a folder.")
     file = out / "run.json"
-    if out.is_dir() and not file.is_file() and any(p for p in out.iterdir() if p.name != ".lock"):
+    if (
+        out.is_dir()
+        and not file.is_file()
+        and any(p for p in out.iterdir() if p.name != ".lock" and p.suffix != ".new")
+    ):
         raise ValueError(f"{out} holds other things and no run.json; name a new or empty folder.")
     fresh = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
@@ -42,7 +46,10 @@ def run_folder(
         settings = json.loads(json.dumps({"verb": verb, **settings}, default=str))
         started = _now()
         if file.is_file():
-            before = json.loads(file.read_text(encoding="utf-8"))
+            try:
+                before = json.loads(file.read_text(encoding="utf-8"))
+            except (ValueError, RecursionError):
+                before = None
             if not isinstance(before, dict) or not isinstance(before.get("settings"), dict):
                 raise ValueError(f"{file} was not written by smoldistill; name another folder.")
             if not force:
@@ -90,14 +97,19 @@ def held(out: Path):
 
 def write_json(path: Path, value) -> None:
     """Whole or not at all: a kill in mid-write leaves the file that was there."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Whole or not at all, and in UTF-8 whatever it holds."""
     new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    new.write_bytes(text.encode("utf-8", "replace"))
     new.replace(path)
 
 
 def digest(source: str) -> str:
     """What a run is about, for comparing runs: files' names and contents, and the benchmarks' names."""
-    names = [source] if Path(source).is_file() else source.split(",")
+    names = [source] if Path(source).is_file() else [name.strip() for name in source.split(",")]
     return ",".join(_digest(Path(name)) if Path(name).is_file() else name for name in names)
 
 

@@ -22,11 +22,12 @@ def rescore(
 
     judge: a model (any name `load_model` takes) that says of each factual answer whether it is right; its
     verdicts and reasons are kept in `verdicts.jsonl`, and asked for once. Mathematics is scored by value in any
-    case. What the judge could not decide counts as wrong and is asked again by the next call.
+    case. What the judge could not decide has no score, counts as wrong and is asked again by the next call.
     Raises ValueError for a folder without rollouts, and where another process works in it.
     """
     if not Path(folder).is_dir():
         raise ValueError(f"No folder {folder}.")
+    read_run(folder)  # told now what is wrong with it
     lock = held(folder)
     try:
         rollouts = list(read_rollouts(folder))
@@ -64,7 +65,12 @@ def _judged(rollouts: list[Rollout], judge: Judge, folder: Path) -> dict:
         items = [(r.problem, r.trajectory.answer) for r in asked]
         verdicts = judge_all(items, judge, folder / VERDICTS, advance)
     found = {
-        _key(r): r.model_copy(update={"score": v.score, "scorer": f"judge: {judge.name}"})
+        _key(r): r.model_copy(
+            update={
+                "score": None if v.correct is None else v.score,
+                "scorer": f"judge: {judge.name}",
+            }
+        )
         for r, v in zip(asked, verdicts, strict=True)
     }
     return found | {None: sum(v.correct is None for v in verdicts)}
@@ -73,8 +79,8 @@ def _judged(rollouts: list[Rollout], judge: Judge, folder: Path) -> dict:
 def _change(before: Rollout, after: Rollout) -> str:
     if before.score == after.score:
         return "unchanged"
-    return "now right" if after.score == 1.0 else "now wrong"
+    return {1.0: "now right", None: "undecided now"}.get(after.score, "now wrong")
 
 
 def _key(rollout: Rollout) -> tuple:
-    return rollout.problem.benchmark, rollout.problem.id, rollout.attempt
+    return *rollout.problem.key, rollout.attempt

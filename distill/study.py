@@ -7,17 +7,19 @@ never ran or gave nothing is wrong, and counted.
 from __future__ import annotations
 
 import gc
-import json
 import re
 import shlex
 import statistics
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agents.answers import same_words
 from agents.vote import grouped, largest
@@ -49,6 +51,39 @@ EVERY_PAIR = 8
 """Rows up to which each is compared with each; of more, those of one base or of one label."""
 
 
+class About(BaseModel):
+    """Of `run.json`: what the model is (distill/identity.py)."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    name: str | None = None
+    base: str | None = None
+    parameters: int | None = None
+    distilled: bool | None = None
+    simulated: bool = False
+
+
+class Asked(BaseModel):
+    """Of `run.json`: what the last call asked for."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    attempts: int = Field(default=1, ge=1, le=100_000)
+    problems: int | None = None
+
+
+class RunFile(BaseModel):
+    """What of `run.json` a report reads."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    settings: dict[str, Any] = {}
+    about: About = About()
+    asked: Asked | None = None
+    before: list[dict] = []
+    """Other settings it was made with first, where it was gone on with --force."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A folder: what was asked for, and what came of it."""
@@ -56,37 +91,40 @@ class Run:
     folder: Path
     rollouts: list[Rollout]
     asked: list[Problem]
-    attempts: int = 1
-    settings: dict = field(default_factory=dict)
-    about: dict = field(default_factory=dict)
-    before: list[dict] = field(default_factory=list)
-    """Other settings it was made with first, where it was gone on with --force."""
+    attempts: int
+    file: RunFile
 
 
 def read_run(folder: Path) -> Run:
-    """Raises ValueError where the folder holds no rollouts or another program's files."""
+    """Raises ValueError where the folder holds no rollouts, or files that were cut or are not ours."""
     folder = Path(folder)
     rollouts = list(read_rollouts(folder))
-    run = {}
-    if (folder / "run.json").is_file():
+    file = RunFile()
+    if (folder / "run.json").exists():
         try:
-            run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-            if not isinstance(run.get("settings", {}), dict):
-                raise ValueError
-        except (ValueError, AttributeError):
-            raise ValueError(f"{folder / 'run.json'} was not written by smoldistill.") from None
+            file = RunFile.model_validate_json((folder / "run.json").read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "it"
+            raise ValueError(
+                f"{folder / 'run.json'} was not written by smoldistill: {where}: {first['msg']}."
+            ) from None
     asked = list(dict.fromkeys(r.problem for r in rollouts))
     attempts = max((r.attempt for r in rollouts), default=0) + 1
-    if (folder / PROBLEMS).is_file():
-        # What the last call asked for; an earlier one may have asked for more.
+    if file.asked:
+        # What the last call asked for; an earlier one may have asked for more, or for other problems.
         asked = list(read_problems(folder / PROBLEMS))
-        attempts = run.get("asked", {}).get("attempts", attempts)
-        keys = {_key(problem) for problem in asked}
-        rollouts = [r for r in rollouts if _key(r.problem) in keys and r.attempt < attempts]
+        attempts = file.asked.attempts
+        if file.asked.problems not in (None, len(asked)):
+            raise ValueError(
+                f"{folder / PROBLEMS} holds {len(asked)} of the {file.asked.problems} problems that were asked for; "
+                "evaluate writes it anew."
+            )
+        there = set(asked)
+        rollouts = [r for r in rollouts if r.problem in there and r.attempt < attempts]
     if not asked:
         raise ValueError(f"There is no finished rollout to report in {folder}.")
-    about, before = run.get("about", {}), run.get("before", [])
-    return Run(folder, rollouts, asked, attempts, run.get("settings", {}), about, before)
+    return Run(folder, rollouts, asked, attempts, file)
 
 
 Cells = dict[tuple[str, str], list[Rollout]]
@@ -113,7 +151,7 @@ def study(
             parts[part.key].append(part)
     rows = _rows(parts)
     results, cells = [], {}
-    scores: dict[str, dict[str, dict[str, float]]] = {}
+    scores: dict[str, dict[str, dict[tuple[str, str], float]]] = {}
     for row, group in zip(rows, parts.values(), strict=True):
         scores[row.id] = {}
         for benchmark in dict.fromkeys(name for part in group for name in part.asked):
@@ -121,9 +159,10 @@ def study(
             result, scores[row.id][benchmark] = _result(row, benchmark, there)
             results.append(result)
             cells[row.id, benchmark] = [r for part in there for r in part.rollouts[benchmark]]
+    of_rows = {row.id: group for row, group in zip(rows, parts.values(), strict=True)}
     rows, results = _sorted(rows, results)
     comparisons = _compared(rows, scores) if compared else []
-    notes = _notes(runs, rows, results)
+    notes = _notes(runs, rows, results, of_rows, scores)
     return (
         Study(
             title=title,
@@ -146,6 +185,8 @@ def outcome_of(rollout: Rollout) -> Outcome:
     trajectory = rollout.trajectory
     if trajectory.stop == "failed":
         return "failed"
+    if rollout.score is None:
+        return "undecided"
     if trajectory.stop == "answered":
         if rollout.score == 1.0:
             return "right"
@@ -175,7 +216,9 @@ class Part:
     folder: Path
     method: str
     model: str
-    about: dict
+    name: str
+    base: str
+    about: About
     samples: int
     temperature: float | None
     first_thought: str | None
@@ -184,18 +227,19 @@ class Part:
     asked: dict[str, list[Problem]]
     rollouts: dict[str, list[Rollout]]
     attempts: int
+    seed: int | None
 
 
 def _parts(run: Run, base: tuple[str, ...], teacher: bool) -> list[Part]:
     """A folder's rollouts by the way they were made: one, unless it was forced on with other settings."""
     asked: dict[str, list[Problem]] = defaultdict(list)
     for problem in run.asked:
-        asked[problem.benchmark or "problems"].append(problem)
+        asked[problem.key[0]].append(problem)
     groups: dict[tuple, list[Rollout]] = defaultdict(list)
     for rollout in run.rollouts:
         t = rollout.trajectory
         groups[t.method, t.model, t.samples, t.temperature, t.first_thought].append(rollout)
-    s = run.settings
+    s, about = run.file.settings, run.file.about
     if not groups:  # killed before the first was written
         groups[
             s.get("method", "agent"),
@@ -211,31 +255,40 @@ def _parts(run: Run, base: tuple[str, ...], teacher: bool) -> list[Part]:
     }
     found = []
     for (method, model, samples, temperature, thought), rollouts in groups.items():
-        model = s.get("model", model) if len(groups) == 1 else model
-        distilled = run.about.get("distilled")
-        teacher = teacher or model == "pocket-teacher"
-        if (distilled is False or (distilled is None and model in base)) and not teacher:
+        if len(groups) == 1 and not any(
+            old.get("model") != s.get("model") for old in run.file.before
+        ):
+            model = str(s.get("model") or model)  # with its address
+        is_teacher = teacher or model == "pocket-teacher"
+        prompted = about.distilled is False or (about.distilled is None and model in base)
+        if prompted and not is_teacher:
             method += PROMPTED
         by_benchmark: dict[str, list[Rollout]] = {name: [] for name in asked}
         for rollout in rollouts:
-            by_benchmark[rollout.problem.benchmark or "problems"].append(rollout)
-        name = run.about.get("name") or model
-        key = (method, name, samples, temperature, thought, tuple(sorted(settings.items())))
+            by_benchmark[rollout.problem.key[0]].append(rollout)
+        scorers = sorted({r.scorer for r in rollouts})
+        own = settings | ({"scorer": ", ".join(scorers)} if scorers not in ([], [EXACT]) else {})
+        name = printable(about.name or model)
+        base_name = _last_part(about.base or model)
+        key = (method, name, base_name, samples, temperature, thought, tuple(sorted(own.items())))
         found.append(
             Part(
                 key,
                 run.folder,
                 method,
                 model,
-                run.about,
+                name,
+                base_name,
+                about,
                 samples,
                 temperature,
                 thought,
-                settings,
-                teacher,
+                own,
+                is_teacher,
                 dict(asked),
                 by_benchmark,
                 run.attempts,
+                s.get("seed"),
             )
         )
     return found
@@ -243,11 +296,10 @@ def _parts(run: Run, base: tuple[str, ...], teacher: bool) -> list[Part]:
 
 def _rows(parts: Mapping[tuple, list[Part]]) -> list[Row]:
     groups = list(parts.values())
-    names = _short([group[0].about.get("name") or group[0].model for group in groups])
+    names = _short([group[0].name for group in groups])
     rows = []
     for i, (group, name) in enumerate(zip(groups, names, strict=True)):
         part = group[0]
-        base = _last_part(part.about.get("base") or part.model)
         rows.append(
             Row(
                 id=f"r{i}",
@@ -255,14 +307,14 @@ def _rows(parts: Mapping[tuple, list[Part]]) -> list[Row]:
                 + (" (teacher)" if part.teacher else ""),
                 name=name,
                 method=part.method,
-                model=part.model,
-                base=base,
-                parameters=part.about.get("parameters") or size(base),
+                model=printable(part.model),
+                base=printable(part.base),
+                parameters=part.about.parameters or size(part.base),
                 samples=part.samples,
                 temperature=part.temperature,
                 runs=tuple(dict.fromkeys(str(p.folder) for p in group)),
                 teacher=part.teacher,
-                simulated=bool(part.about.get("simulated")),
+                simulated=part.about.simulated,
             )
         )
     # Rows that would be called the same say what tells them apart.
@@ -280,7 +332,9 @@ def _rows(parts: Mapping[tuple, list[Part]]) -> list[Row]:
     return rows
 
 
-def _result(row: Row, benchmark: str, parts: Sequence[Part]) -> tuple[Result, dict[str, float]]:
+def _result(
+    row: Row, benchmark: str, parts: Sequence[Part]
+) -> tuple[Result, dict[tuple[str, str], float]]:
     """The result, and each problem's score."""
     rollouts = [r for part in parts for r in part.rollouts[benchmark]]
     expected = sum(len(part.asked[benchmark]) * part.attempts for part in parts)
@@ -288,12 +342,12 @@ def _result(row: Row, benchmark: str, parts: Sequence[Part]) -> tuple[Result, di
     for part in parts:
         got: dict[str, float] = defaultdict(float)
         for rollout in part.rollouts[benchmark]:
-            got[rollout.problem.id] += rollout.score == 1.0
-        own = {problem.id: got[problem.id] / part.attempts for problem in part.asked[benchmark]}
+            got[_identity(rollout.problem)] += outcome_of(rollout) == "right"
+        own = {_identity(p): got[_identity(p)] / part.attempts for p in part.asked[benchmark]}
         accuracies.append(sum(own.values()) / len(own))
-        for problem_id, score in own.items():
-            points[problem_id].append(score)
-    scores = {problem_id: sum(own) / len(own) for problem_id, own in points.items()}
+        for problem, score in own.items():
+            points[problem].append(score)
+    scores = {problem: sum(own) / len(own) for problem, own in points.items()}
     n = len(scores)
     right = sum(scores.values())
     low, high = wilson(right, n)
@@ -301,7 +355,6 @@ def _result(row: Row, benchmark: str, parts: Sequence[Part]) -> tuple[Result, di
     outcomes["missing"] = expected - len(rollouts)
     stops = Counter(r.trajectory.stop for r in rollouts)
     votes = [s.votes for r in rollouts for s in r.trajectory.steps if s.votes]
-    kind = parts[0].asked[benchmark][0].kind
     attempts = min(part.attempts for part in parts)
     return (
         Result(
@@ -322,7 +375,7 @@ def _result(row: Row, benchmark: str, parts: Sequence[Part]) -> tuple[Result, di
             max_steps=stops["max_steps"],
             failed=stops["failed"],
             missing=outcomes["missing"],
-            **(_of_words(rollouts, expected) if kind == "factual" else {}),
+            **_of_words(parts, benchmark),
             **(_of_attempts(parts, benchmark, attempts) if attempts > 1 else {}),
             accuracies=tuple(accuracies) if len(parts) > 1 else (),
             spread=statistics.stdev(accuracies) if len(parts) > 1 else None,
@@ -341,13 +394,22 @@ def _result(row: Row, benchmark: str, parts: Sequence[Part]) -> tuple[Result, di
     )
 
 
-def _of_words(rollouts: Iterable[Rollout], expected: int) -> dict[str, float]:
+def _of_words(parts: Sequence[Part], benchmark: str) -> dict[str, float]:
+    """Of the factual problems, where there are any."""
+    expected = sum(
+        p.kind == "factual"
+        for part in parts
+        for p in part.asked[benchmark]
+        for _ in range(part.attempts)
+    )
     exact = shared = 0.0
-    for rollout in rollouts:
+    for rollout in (r for part in parts for r in part.rollouts[benchmark]):
+        if rollout.problem.kind != "factual":
+            continue
         if rollout.trajectory.stop == "answered" and (answer := rollout.trajectory.answer):
             exact += any(same_words(gold, answer) for gold in rollout.problem.answers)
             shared += f1(rollout.problem, answer)
-    return {"exact_match": exact / expected, "f1": shared / expected}
+    return {"exact_match": exact / expected, "f1": shared / expected} if expected else {}
 
 
 def _of_attempts(
@@ -363,10 +425,10 @@ def _of_attempts(
             tries[rollout.problem.id].append(rollout)
         for problem in part.asked[benchmark]:
             own = sorted(tries[problem.id], key=lambda r: r.attempt)
-            right = sum(r.score == 1.0 for r in own)
+            right = sum(outcome_of(r) == "right" for r in own)
             for k in ks:
                 passed[k].append(pass_at(right, part.attempts, k))
-                voted[k].append(_majority_is_right(own[:k], problem))
+                voted[k].append(_majority_is_right([r for r in own if r.attempt < k], problem))
     return {
         "pass_at": {k: sum(of) / len(of) for k, of in passed.items()},
         "majority_at": {k: sum(of) / len(of) for k, of in voted.items()},
@@ -377,11 +439,11 @@ def _majority_is_right(rollouts: Sequence[Rollout], problem: Problem) -> bool:
     same = same_mathematics if problem.kind == "math" else same_words
     answered = [r for r in rollouts if r.trajectory.stop == "answered" and r.trajectory.answer]
     groups = grouped(answered, lambda a, b: same(a.trajectory.answer, b.trajectory.answer))
-    return bool(groups) and largest(groups)[0].score == 1.0
+    return bool(groups) and outcome_of(largest(groups)[0]) == "right"
 
 
 def _compared(
-    rows: Sequence[Row], scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    rows: Sequence[Row], scores: Mapping[str, Mapping[str, Mapping[tuple[str, str], float]]]
 ) -> list[Comparison]:
     found = []
     gc.freeze()  # statsmodels collects garbage at each correction: over many rollouts, a second each
@@ -425,35 +487,46 @@ def _sorted(rows: list[Row], results: list[Result]) -> tuple[list[Row], list[Res
 def _benchmarks(runs: Sequence[Run]) -> list[Benchmark]:
     asked: dict[str, list[Problem]] = {}
     for run in runs:
-        for name, own in _groups_by(run.asked, lambda p: p.benchmark or "problems").items():
+        for name, own in _groups_by(run.asked, lambda p: p.key[0]).items():
             if len(own) > len(asked.get(name, ())):
                 asked[name] = own
     return [Benchmark(name=name, kind=own[0].kind, n=len(own)) for name, own in asked.items()]
 
 
-def _notes(runs: Sequence[Run], rows: Sequence[Row], results: Sequence[Result]) -> list[str]:
+def _notes(
+    runs: Sequence[Run],
+    rows: Sequence[Row],
+    results: Sequence[Result],
+    parts: Mapping[str, Sequence[Part]],
+    scores: Mapping[str, Mapping[str, Mapping[tuple[str, str], float]]],
+) -> list[str]:
+    """What a reader would otherwise be misled about. parts, scores: by row id."""
     notes = []
     if any(row.simulated for row in rows):
         notes.append("Outcomes are simulated: drawn from a random generator. No model was run.")
     for row in rows:
-        missing = {r.benchmark: r.missing for r in results if r.row == row.id and r.missing}
-        if missing:
-            counts = ", ".join(f"{count} of {name}" for name, count in missing.items())
+        own = [r for r in results if r.row == row.id]
+        where = f"{row.name}, {row.label}"
+        if missing := {r.benchmark: r.missing for r in own if r.missing}:
             notes.append(
-                f"{row.name}, {row.label}: rollouts that were never run ({counts}) count as wrong; calling evaluate "
-                "again runs them."
+                f"{where}: rollouts that were never run ({_counted(missing)}) count as wrong; calling evaluate again "
+                "runs them."
             )
-    judged = [r for r in results if r.scorer != EXACT]
-    for scorer in dict.fromkeys(r.scorer for r in judged):
-        names = ", ".join(dict.fromkeys(r.benchmark for r in judged if r.scorer == scorer))
-        notes.append(f"Not scored by rule alone: {names} ({scorer}).")
+        undecided = {r.benchmark: n for r in own if (n := r.outcomes.get("undecided"))}
+        if undecided:
+            notes.append(
+                f"{where}: what the judge could not decide ({_counted(undecided)}) counts as wrong; calling score again "
+                "asks again."
+            )
+        if len(parts[row.id]) > 1 and any(len(r.accuracies) > 1 for r in own):
+            notes += [f"{where}: {told}" for told in _repeated(parts[row.id])]
     for run in runs:
         changed = sorted(
             {
-                n
-                for old in run.before
-                for n in {*old, *run.settings}
-                if old.get(n) != run.settings.get(n)
+                name
+                for old in run.file.before
+                for name in {*old, *run.file.settings}
+                if old.get(name) != run.file.settings.get(name)
             }
         )
         if changed:
@@ -461,18 +534,51 @@ def _notes(runs: Sequence[Run], rows: Sequence[Row], results: Sequence[Result]) 
                 f"{run.folder} was gone on with other settings ({', '.join(changed)}) by --force: what it holds may "
                 "be of several."
             )
-    sizes = _groups_by(results, lambda r: r.benchmark)
-    unequal = [
-        f"{name} {min(r.n for r in own)} to {max(r.n for r in own)}"
-        for name, own in sizes.items()
-        if len({r.n for r in own}) > 1
-    ]
-    if unequal:
-        notes.append(
-            f"Rows were run on different numbers of problems ({', '.join(unequal)}); comparisons take only those "
-            "that both rows have."
-        )
+    for benchmark, own in _groups_by(results, lambda r: r.benchmark).items():
+        scorers = sorted({r.scorer for r in own})
+        if scorers != [EXACT]:
+            mixed = (
+                "; rows that were scored in different ways do not compare"
+                if len(scorers) > 1
+                else ""
+            )
+            notes.append(f"{benchmark} was scored by {' and by '.join(scorers)}{mixed}.")
+        sets = [scores[r.row][benchmark].keys() for r in own]
+        if any(one != sets[0] for one in sets):
+            ids = [{i for i, _ in one} for one in sets]
+            alike = any(
+                ids[i] & ids[j] and not sets[i] & sets[j]
+                for i in range(len(sets))
+                for j in range(i)
+            )
+            notes.append(
+                f"{benchmark}: rows were run on different problems ({min(map(len, sets))} to {max(map(len, sets))}"
+                f"{', of which some have the same ids and other questions' if alike else ''}); comparisons take only "
+                "those that both rows have."
+            )
     return notes
+
+
+def _repeated(parts: Sequence[Part]) -> list[str]:
+    """What is odd about runs that are taken for repetitions of one another."""
+    told = []
+    models = sorted({part.model for part in parts})
+    if len(models) > 1:
+        told.append(
+            f"its repetitions are of {len(models)} models, {', '.join(map(printable, models))}."
+        )
+    for name in dict.fromkeys(name for part in parts for name in part.asked):
+        there = [part for part in parts if name in part.asked]
+        if len({frozenset(map(_identity, part.asked[name])) for part in there}) > 1:
+            told.append(f"its repetitions were run on different problems of {name}.")
+        seeds = [(part.model, part.seed) for part in there]
+        if len(set(seeds)) < len(seeds):
+            told.append(f"some of its repetitions on {name} have the same seed.")
+    return told
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} of {name}" for name, count in counts.items())
 
 
 def _short(names: Sequence[str]) -> list[str]:
@@ -503,5 +609,11 @@ def _groups_by(items: Iterable, key) -> dict:
     return found
 
 
-def _key(problem: Problem) -> tuple:
-    return problem.benchmark, problem.id
+def _identity(problem: Problem) -> tuple[str, str]:
+    """What makes two rows' problems one: files may number different questions alike."""
+    return problem.id, problem.question
+
+
+def printable(name: str) -> str:
+    """Without what would move the cursor of a terminal, or end a line."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)

@@ -125,3 +125,12 @@ def test_a_chain_of_thought_samples_no_more_once_decided():
     assert (trajectory.steps[0].votes.sampled, len(model.requests)) == (4, 4)
     trajectory = solve(make_thinker(ScriptedModel("No.", "No."), samples=2), "q")
     assert (trajectory.stop, trajectory.answer) == ("max_steps", None)
+
+
+def test_a_key_that_a_server_repeats_is_not_written_down(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "planted-secret-123")
+    for solver in (make_agent(ScriptedModel(OSError("no: planted-secret-123")), []),
+                   make_thinker(ScriptedModel(OSError("no: planted-secret-123")))):  # fmt: skip
+        trajectory = solve(solver, "q")
+        assert trajectory.stop == "failed" and "***" in trajectory.error
+        assert "planted" not in trajectory.model_dump_json()

@@ -331,9 +331,9 @@ def test_a_servers_refusal_is_told_without_the_key(server, problem, file, monkey
     assert len(server.bodies) == 1 and not list(read_verdicts(file))
 
 
-def test_a_key_in_an_address_is_not_in_the_judges_name(server):
-    judge = Judge(server.name.replace("#", "?key=sk-secret#"))
-    assert judge.name == server.name
+def test_a_key_in_an_address_is_refused(server):
+    with pytest.raises(ValueError, match="OPENAI_API_KEY"):
+        Judge(server.name.replace("#", "?api-key=sk-secret#"))
 
 
 def test_a_judge_may_be_a_model_with_settings_of_its_own(server, problem):

@@ -141,3 +141,9 @@ def test_limits_that_were_reached_are_counted(tmp_path, capsys):
     assert made.results[0].limits == {"output": 1}
     print_table(made)
     assert "output:1" in capsys.readouterr().out
+
+
+def test_one_folder_by_two_paths_counts_once(folder, tmp_path):
+    (tmp_path / "link").symlink_to(folder)
+    made = report([folder, tmp_path / "link"], tmp_path / "report", teachers=[tmp_path / "link"])
+    assert made.results[0].accuracies == () and len(made.rows) == 1

@@ -19,7 +19,7 @@ from distill.score import rescore
 from distill.train import decontaminated
 
 from .scripted import ScriptedModel
-from .test_study import PROBLEMS, folder, rollout
+from .test_study import PROBLEMS, folder, made, rollout
 
 WORDS = [
     Problem(id=str(i), question=f"Which town, {i}?", answers=("Oslo",), benchmark="towns")
@@ -49,10 +49,10 @@ def test_wrong_scores_are_put_right_without_running_anything(tmp_path):
     rollouts = [rollout(PROBLEMS[0], "1", score=0.0), rollout(PROBLEMS[1], "100", score=1.0)]
     rollouts += [rollout(PROBLEMS[2], stop="failed", score=1.0), rollout(PROBLEMS[3], None, score=1.0)]  # fmt: skip
     run_ = folder(tmp_path / "a", rollouts, PROBLEMS[:5])
-    made, changes = rescore(run_)
+    scored, changes = rescore(run_)
     assert [r.score for r in read_rollouts(run_)] == [1.0, 0.0, 0.0, 0.0]
     assert dict(+changes) == {"now right": 1, "now wrong": 3}
-    assert made.results[0].accuracy == 1 / 5
+    assert scored.results[0].accuracy == 1 / 5
     assert json.loads((run_ / "results.json").read_text())[0]["accuracy"] == 1 / 5
 
 
@@ -62,16 +62,16 @@ def test_a_judge_decides_where_words_differ_and_is_named(tmp_path, judged):
     model = judged(
         '{"reason": "the same town", "correct": true}', '{"reason": "another", "correct": false}'
     )
-    made, changes = rescore(run_, judge="m")
+    scored, changes = rescore(run_, judge="m")
     assert [r.score for r in read_rollouts(run_)] == [1.0, 1.0, 0.0]
-    assert made.results[0].scorer == "judge: scripted" and made.results[0].accuracy == 2 / 3
-    assert made.results[0].exact_match == 1 / 3  # told beside it
+    assert scored.results[0].scorer == "judge: scripted" and scored.results[0].accuracy == 2 / 3
+    assert scored.results[0].exact_match == 1 / 3  # told beside it
     assert len(model.requests) == 2 and changes["undecided"] == 0
     assert "the same town" in (run_ / "verdicts.jsonl").read_text()
     rescore(run_, judge="m")
     assert len(model.requests) == 2  # kept
-    made, _ = rescore(run_)
-    assert made.results[0].scorer == "exact" and made.results[0].accuracy == 1 / 3
+    scored, _ = rescore(run_)
+    assert scored.results[0].scorer == "exact" and scored.results[0].accuracy == 1 / 3
 
 
 def test_what_the_judge_cannot_decide_is_wrong_told_and_asked_again(tmp_path, judged):
@@ -79,7 +79,10 @@ def test_what_the_judge_cannot_decide_is_wrong_told_and_asked_again(tmp_path, ju
     judged("perhaps", "perhaps", "perhaps")
     done = run("score", run_, "--judge", "m")
     assert done.exit_code == 1 and "could not decide 1" in done.output
-    assert [r.score for r in read_rollouts(run_)] == [0.0]
+    assert [r.score for r in read_rollouts(run_)] == [None]
+    study_ = made(run_)
+    assert study_.results[0].outcomes == {"undecided": 1} and study_.results[0].accuracy == 0
+    assert "could not decide (1 of towns) counts as wrong" in study_.notes[0]
     judged('{"reason": "its old name", "correct": true}')
     done = run("score", run_, "--judge", "m")
     assert done.exit_code == 0 and [r.score for r in read_rollouts(run_)] == [1.0]
@@ -88,8 +91,8 @@ def test_what_the_judge_cannot_decide_is_wrong_told_and_asked_again(tmp_path, ju
 def test_mathematics_is_not_for_a_judge(tmp_path, judged):
     run_ = folder(tmp_path / "a", [rollout(PROBLEMS[0], "one")], PROBLEMS[:1])
     model = judged()
-    made, _ = rescore(run_, judge="m")
-    assert not model.requests and made.results[0].accuracy == 1.0
+    scored, _ = rescore(run_, judge="m")
+    assert not model.requests and scored.results[0].accuracy == 1.0
 
 
 def test_a_folder_in_use_or_without_rollouts_is_refused(tmp_path):

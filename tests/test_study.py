@@ -7,7 +7,7 @@ import json
 import pytest
 
 from agents.trajectory import Step, Trajectory, Usage, Votes
-from distill.problems import Problem, write_problems
+from distill.problems import Problem, read_problems, write_problems
 from distill.rollout import Rollout, write_rollouts
 from distill.run import run_folder, write_json
 from distill.study import outcome_of, read_run, study
@@ -40,6 +40,7 @@ def rollout(problem, answer="1", *, stop="answered", attempt=0, steps=(), score=
 
 
 def folder(path, rollouts, asked=PROBLEMS, *, attempts=1, about=None, **settings):
+    """A run's folder, as evaluate leaves it."""
     path.mkdir(parents=True)
     write_rollouts(rollouts, path)
     write_problems(asked, path / "problems.jsonl")
@@ -54,7 +55,7 @@ def folder(path, rollouts, asked=PROBLEMS, *, attempts=1, about=None, **settings
                 **settings,
             },
             "about": about or {},
-            "asked": {"attempts": attempts},
+            "asked": {"attempts": attempts, "problems": len(asked)},
         },
     )
     return path
@@ -242,3 +243,128 @@ def test_a_folder_that_was_forced_on_with_other_settings_says_so(tmp_path):
             write_rollouts([rollout(p) for p in PROBLEMS], tmp_path / "a")
     [note] = made(tmp_path / "a").notes
     assert "other settings (max_steps) by --force" in note
+
+
+def other(problem, **more):
+    """Another problem with the same id."""
+    return problem.model_copy(update={"question": "another " + problem.question, **more})
+
+
+def test_what_answered_another_question_of_the_same_id_does_not_count(tmp_path):
+    asked = [other(p, answers=("9",)) for p in PROBLEMS]
+    [result] = made(folder(tmp_path / "a", [rollout(p) for p in PROBLEMS], asked)).results
+    assert (result.accuracy, result.n, result.missing) == (0.0, 8, 8)
+
+
+def test_problems_that_share_an_id_alone_are_not_paired(tmp_path):
+    a = folder(tmp_path / "a", [rollout(p) for p in PROBLEMS])
+    others = [other(p) for p in PROBLEMS]
+    b = folder(tmp_path / "b", [rollout(p, "2", model="m2") for p in others], others, model="m2")
+    study_ = made(a, b)
+    assert study_.comparisons == ()
+    assert "some have the same ids and other questions" in study_.notes[0]
+
+
+def test_repetitions_on_other_problems_are_not_averaged_away(tmp_path):
+    others = [other(p) for p in PROBLEMS]
+    a = folder(tmp_path / "a", [rollout(p) for p in PROBLEMS], seed=1)
+    b = folder(tmp_path / "b", [rollout(p, "2") for p in others], others, seed=2)
+    study_ = made(a, b)
+    assert (study_.results[0].n, study_.results[0].accuracy) == (16, 0.5)
+    assert any("repetitions were run on different problems" in note for note in study_.notes)
+
+
+def test_odd_repetitions_are_told(tmp_path):
+    about = {"name": "mine", "base": "b", "distilled": True}
+    a, b, c = (
+        folder(tmp_path / m, [rollout(p, model=m) for p in PROBLEMS], about=about, model=m)
+        for m in ("s0", "s1", "s2")
+    )
+    assert "its repetitions are of 3 models, s0, s1, s2." in made(a, b, c).notes[0]
+    d = folder(tmp_path / "d", [rollout(p, model="s0") for p in PROBLEMS], about=about, model="s0")
+    assert any("have the same seed" in note for note in made(a, d).notes)
+
+
+def test_a_name_does_not_join_students_of_different_bases(tmp_path):
+    runs = [
+        folder(
+            tmp_path / m,
+            [rollout(p, model=m) for p in PROBLEMS],
+            about={"name": "X", "base": m},
+            model=m,
+        )
+        for m in ("one", "two")
+    ]
+    assert len(made(*runs).rows) == 2
+
+
+def test_judged_and_exact_runs_are_not_repetitions(tmp_path):
+    judged = [
+        rollout(p, "2", score=1.0).model_copy(update={"scorer": "judge: j"}) for p in PROBLEMS
+    ]
+    a, b = folder(tmp_path / "a", [rollout(p) for p in PROBLEMS]), folder(tmp_path / "b", judged)
+    study_ = made(a, b)
+    assert len(study_.rows) == 2 and any("scorer=judge: j" in row.label for row in study_.rows)
+    assert "ones was scored by exact and by judge: j; rows" in study_.notes[0]
+
+
+def test_under_force_the_model_that_answered_is_named(tmp_path):
+    for model in ("alpha", "beta"):
+        with run_folder(tmp_path / "a", "evaluate", {"model": model}, force=model == "beta"):
+            write_rollouts([rollout(p, model="alpha") for p in PROBLEMS], tmp_path / "a")
+    assert made(tmp_path / "a").rows[0].model == "alpha"
+
+
+def test_a_majority_is_of_the_first_attempts_not_of_those_there(tmp_path):
+    rollouts = [rollout(p, attempt=3) for p in PROBLEMS]
+    [result] = made(folder(tmp_path / "a", rollouts, attempts=4)).results
+    assert result.majority_at == {1: 0.0, 2: 0.0, 4: 1.0} and result.accuracy == 0.25
+
+
+def test_a_cut_file_of_problems_is_no_smaller_benchmark(tmp_path):
+    run = folder(tmp_path / "a", [rollout(p) for p in PROBLEMS[:2]])
+    file = run / "problems.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:2]))
+    with pytest.raises(ValueError, match="holds 2 of the 8 problems"):
+        read_run(run)
+    file.unlink()
+    with pytest.raises(ValueError, match="No problems file"):
+        read_run(run)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"asked": {"attempts": 0}}, {"asked": {"attempts": "4"}}, {"asked": {"attempts": 10**18}}, {"about": "x"},
+        {"about": {"name": 5}}, {"before": "x"}, {"settings": []}, [], None, "cut",
+    ],
+)  # fmt: skip
+def test_a_broken_run_file_is_one_sentence(tmp_path, broken):
+    run = folder(tmp_path / "a", [rollout(p) for p in PROBLEMS])
+    text = (run / "run.json").read_text()
+    whole = {**json.loads(text), **broken} if isinstance(broken, dict) else broken
+    (run / "run.json").write_text(text[:50] if broken == "cut" else json.dumps(whole))
+    with pytest.raises(ValueError, match=r"run\.json was not written by smoldistill"):
+        read_run(run)
+
+
+def test_a_point_needs_an_answer(tmp_path):
+    [result] = made(
+        folder(tmp_path / "a", [rollout(p, stop="max_steps", score=1.0) for p in PROBLEMS])
+    ).results
+    assert result.accuracy == 0.0
+
+
+def test_problems_without_a_benchmark_are_those_of_one(tmp_path):
+    lines = [
+        '{"id": "1", "question": "a", "answers": ["5"]}',
+        '{"id": "1", "question": "b", "answers": ["5"], "benchmark": "problems"}',
+    ]
+    (tmp_path / "p.jsonl").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match="stands twice"):
+        list(read_problems(tmp_path / "p.jsonl"))
+
+
+def test_control_characters_in_names_do_not_reach_the_terminal(tmp_path):
+    run = folder(tmp_path / "a", [rollout(p) for p in PROBLEMS], model="m\x1b[2J\nx")
+    assert made(run).rows[0].name == "m\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}x"

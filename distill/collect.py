@@ -15,8 +15,8 @@ from .identity import identity
 from .problems import write_problems
 from .rollout import FILE, read_rollouts, run_rollouts
 from .run import digest, run_folder
+from .runs import PROBLEMS
 from .solvers import SEARCH, make_solvers
-from .study import PROBLEMS
 
 FIRST_THOUGHTS = "first_thoughts"
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from .collect import collect
 from .results import Study
 from .run import write_json
-from .study import read_run, study
+from .runs import read_run
+from .study import study
 
 
 def evaluate(problems: str, model: str, out: Path, **settings) -> Study:

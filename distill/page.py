@@ -23,7 +23,7 @@ from agents.trajectory import Step, Trajectory
 
 from .results import OUTCOMES, Study
 from .rollout import EXACT, Rollout
-from .study import outcome_of
+from .runs import outcome_of
 
 FILE = "report.html"
 FILES = Path(__file__).parent / "page_files"

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from .progress import progress
 from .results import Comparison, Row, Study
+from .rows import PROMPTED
 from .run import write_json, write_text
-from .study import PROMPTED, read_run, study
+from .runs import read_run
+from .study import study
 
 LISTED = 15
 """Comparisons that the terminal shows at most; the page has all."""

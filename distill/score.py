@@ -11,8 +11,9 @@ from .progress import progress
 from .results import Study
 from .rollout import EXACT, Rollout, read_rollouts, write_rollouts
 from .run import held, write_json
+from .runs import read_run
 from .scoring import score
-from .study import read_run, study
+from .study import study
 
 
 def rescore(

@@ -17,7 +17,7 @@ from distill.markdown import escape, markdown
 from distill.results import Benchmark, Comparison, Result, Row, Study
 from distill.rollout import FILE
 from distill.scoring import score
-from distill.study import read_run
+from distill.runs import read_run
 from distill.study import study as make_study
 
 COUNTS = {

@@ -10,7 +10,8 @@ from agents import make_agent
 from distill.problems import Problem
 from distill.report import print_comparisons, print_table, report
 from distill.rollout import run_rollouts
-from distill.study import read_run, study
+from distill.runs import read_run
+from distill.study import study
 
 from .scripted import ScriptedModel, step
 

@@ -10,7 +10,8 @@ from agents.trajectory import Step, Trajectory, Usage, Votes
 from distill.problems import Problem, read_problems, write_problems
 from distill.rollout import Rollout, write_rollouts
 from distill.run import run_folder, write_json
-from distill.study import outcome_of, read_run, study
+from distill.runs import outcome_of, read_run
+from distill.study import study
 
 PROBLEMS = [
     Problem(id=str(i), question=f"q{i}", answers=("1",), benchmark="ones", kind="math")

@@ -61,6 +61,8 @@ def verb(name: str, example: str):
         def guarded(*args, **kwargs):
             try:
                 return function(*args, **kwargs)
+            except BrokenPipeError:
+                os._exit(141)  # whoever read the output has gone, as `head` does
             except ValueError as error:
                 print(f"Error: {error}", file=sys.stderr)
                 raise typer.Exit(2) from None
@@ -290,7 +292,7 @@ def evaluate(
     print_table(made)
     _last(json, {"out": str(out), "results": [r.model_dump() for r in made.results]})
     if made.results and all(r.answered + r.max_steps == 0 for r in made.results):
-        _fail(f"Every rollout failed; the reasons are in {out / 'rollouts.jsonl'}.")
+        _fail(f"Every rollout failed{_reason(out)}; the reasons are in {out / 'rollouts.jsonl'}.")
 
 
 @verb("score", "score runs/pocket --judge http://127.0.0.1:8000/v1#Qwen/Qwen2.5-32B-Instruct")
@@ -400,7 +402,10 @@ def contamination(
     from .benchmarks import load
     from .contamination import overlaps, rows, table, write
 
-    train, test = load(training).problems, load(against).problems
+    train, test = (
+        [p for name in names.split(",") for p in load(name).problems]
+        for names in (training, against)
+    )
     found = overlaps(train, test, n=n, threshold=threshold)
     counted = rows(train, test, found)
     print(table(counted))
@@ -472,7 +477,17 @@ def _all_failed(counts, out: Path) -> None:
     if counts["failed"] and counts["failed"] == sum(
         counts[stop] for stop in ("answered", "max_steps", "failed")
     ):
-        _fail(f"Every rollout failed; the reasons are in {out / 'rollouts.jsonl'}.")
+        _fail(f"Every rollout failed{_reason(out)}; the reasons are in {out / 'rollouts.jsonl'}.")
+
+
+def _reason(out: Path) -> str:
+    """The commonest error of a run."""
+    from collections import Counter
+
+    from .rollout import read_rollouts
+
+    errors = Counter((r.trajectory.error or "").split("\n")[0][:200] for r in read_rollouts(out))
+    return f", most often with {errors.most_common(1)[0][0]!r}" if errors else ""
 
 
 def _fail(message: str) -> None:

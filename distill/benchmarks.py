@@ -247,7 +247,13 @@ def load(
             raise ValueError(f"A problems file is one benchmark's, so name one of {names}.")
         benchmark = find(names)
         named = {"benchmark": benchmark.name, "kind": benchmark.kind}
-        problems = [problem.model_copy(update=named) for problem in read_problems(file)]
+        problems = list(read_problems(file))
+        theirs = {problem.benchmark for problem in problems} & BENCHMARKS.keys()
+        if theirs - {benchmark.name}:
+            raise ValueError(
+                f"{file} holds problems of {', '.join(sorted(theirs))}, not of {benchmark.name}."
+            )
+        problems = [problem.model_copy(update=named) for problem in problems]
         ids = [problem.id for problem in problems]
         if (
             twice := next((i for i in ids if ids.count(i) > 1), None)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from .contamination import FILE as CONTAMINATION
 from .results import Result, Row
 from .rollout import EXACT
-from .rows import Part, by, identity_of, printable
+from .rows import Part, by, printable
 from .runs import Run
 
 
@@ -27,7 +30,7 @@ def notes(
         if missing := {r.benchmark: r.missing for r in own if r.missing}:
             told.append(
                 f"{where}: rollouts that were never run ({_counted(missing)}) count as wrong; calling evaluate again "
-                "runs them."
+                "runs them. With more than one in a hundred missing, the row is not compared on that benchmark."
             )
         undecided = {r.benchmark: n for r in own if (n := r.outcomes.get("undecided"))}
         if undecided:
@@ -35,6 +38,12 @@ def notes(
                 f"{where}: what the judge could not decide ({_counted(undecided)}) counts as wrong; calling score again "
                 "asks again."
             )
+        stood = _contaminated(row, own)
+        if stood:
+            notes_of = (
+                f"{where}: training problems that stand in a benchmark to the word were trained on"
+            )
+            told.append(f"{notes_of} ({_counted(stood)}).")
         if len(parts[row.id]) > 1 and any(len(r.accuracies) > 1 for r in own):
             told += [f"{where}: {odd}" for odd in _repeated(parts[row.id])]
     for run in runs:
@@ -76,6 +85,21 @@ def notes(
     return told
 
 
+def _contaminated(row: Row, results: Sequence[Result]) -> dict[str, int]:
+    """By benchmark, training problems of a student trained here that stand in it to the word."""
+    folder = Path(row.model)
+    try:
+        if json.loads((folder / "run.json").read_text(encoding="utf-8"))["settings"][
+            "drop_contaminated"
+        ]:
+            return {}
+        found = json.loads((folder / CONTAMINATION).read_text(encoding="utf-8"))["rows"]
+        exact = {f"{one['benchmark']}": int(one["exact"]) for one in found if one["exact"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # not trained here, or not by this version
+    return {name: n for name, n in exact.items() if name in {r.benchmark for r in results}}
+
+
 def _repeated(parts: Sequence[Part]) -> list[str]:
     """What is odd about runs that are taken for repetitions of one another."""
     told = []
@@ -86,8 +110,6 @@ def _repeated(parts: Sequence[Part]) -> list[str]:
         )
     for name in dict.fromkeys(name for part in parts for name in part.asked):
         there = [part for part in parts if name in part.asked]
-        if len({frozenset(map(identity_of, part.asked[name])) for part in there}) > 1:
-            told.append(f"its repetitions were run on different problems of {name}.")
         seeds = [(part.model, part.seed) for part in there]
         if len(set(seeds)) < len(seeds):
             told.append(f"some of its repetitions on {name} have the same seed.")

@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,6 +54,16 @@ class Problem(BaseModel):
     @classmethod
     def _numbered(cls, value):
         return str(value) if type(value) is int else value
+
+    @field_validator("answers", mode="before")
+    @classmethod
+    def _listed(cls, value):
+        if not isinstance(value, list | tuple):
+            raise ValueError('they are a list of texts, as ["42"]')
+        return [
+            str(one) if type(one) is int or (type(one) is float and isfinite(one)) else one
+            for one in value
+        ]
 
     @field_validator("id", "question", "answers")
     @classmethod

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .progress import progress
-from .results import Comparison, Row, Study
+from .results import Comparison, Result, Row, Study
 from .rows import PROMPTED
 from .run import write_json, write_text
 from .runs import read_run
@@ -67,6 +67,7 @@ def print_table(made: Study) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
+    limited, voted = any(r.limits for r in made.results), any(r.sampled for r in made.results)
     for column in (
         "benchmark",
         "method",
@@ -74,12 +75,11 @@ def print_table(made: Study) -> None:
         "95% interval",
         "n",
         "answered",
-        "ran out",
+        "no answer",
         "failed",
         "missing",
-        "limits",
-        "agree",
-        "sampled",
+        *(["limits"] if limited else []),
+        *(["agree", "sampled"] if voted else []),
         "model",
     ):
         table.add_column(
@@ -96,9 +96,8 @@ def print_table(made: Study) -> None:
             f"{r.accuracy:.1%}",
             f"{r.low:.1%} - {r.high:.1%}",
             *map(str, (r.n, r.answered, r.max_steps, r.failed, r.missing)),
-            " ".join(f"{name}:{n}" for name, n in r.limits.items()) or "-",
-            "-" if r.agreement is None else f"{r.agreement:.0%}",
-            "-" if r.sampled is None else f"{r.sampled:.1f}",
+            *([" ".join(f"{name}:{n}" for name, n in r.limits.items()) or "-"] if limited else []),
+            *(_votes(r) if voted else []),
             escape(rows[r.row].name),
         )
         last = r.benchmark
@@ -120,6 +119,12 @@ def print_table(made: Study) -> None:
         print(note)
 
 
+def _votes(r: Result) -> tuple[str, str]:
+    if r.agreement is None or r.sampled is None:
+        return "-", "-"
+    return f"{r.agreement:.0%}", f"{r.sampled:.1f}"
+
+
 def print_comparisons(made: Study) -> None:
     """Which row is better than which, over all their benchmarks: first those of one model, then the clearest."""
     rows = {row.id: row for row in made.rows}
@@ -133,6 +138,10 @@ def print_comparisons(made: Study) -> None:
     ordered = sorted(students, key=lambda c: (rows[c.first].name != rows[c.second].name, c.p))
     for c in ordered[:LISTED]:
         print(sentence(c, rows))
+    if ordered:
+        print(
+            "(Each p is of one test; Holm's correction is over a pair's benchmarks, not over the pairs.)"
+        )
     if len(together) > len(ordered[:LISTED]):
         print(
             f"All {len(together)} comparisons, and by benchmark, are in report.html and report.md."
@@ -151,12 +160,12 @@ def sentence(c: Comparison, rows: Mapping[str, Row]) -> str:
     of_other, of_one = f" of {other.name}", f" of {one.name}"
     if one.name == other.name:
         several = len({row.name for row in rows.values()}) > 1
-        of_other, of_one = "", f", both of {one.name}," if several else ""
+        of_other, of_one = "", f", both of {one.name}" if several else ""
     where = "" if c.benchmark is None else f" on {c.benchmark}"
     told = (
         f"{other.label}{of_other} {what} {one.label}{of_one}{where}: {100 * sign * c.difference:+.1f} points "
-        f"({100 * low:+.1f} to {100 * high:+.1f}) on {c.n} problems, of which it alone has {better:g} right and "
-        f"the other alone {worse:g}; p {'= ' + format(c.p_holm, '.2g') if c.p_holm > 1e-300 else '< 1e-300'}"
+        f"({100 * low:+.1f} to {100 * high:+.1f}) on {c.n} problems, of which it alone has {better:.4g} right and "
+        f"the other alone {worse:.4g}; p {'= ' + format(c.p_holm, '.2g') if c.p_holm > 1e-300 else '< 1e-300'}"
     )
     if c.verdict == "tie" and c.detectable is not None:
         told += (

@@ -30,7 +30,7 @@ OUTCOMES: dict[Outcome, str] = {
     "parsing": "no answer: the last code did not parse",
     "execution": "no answer: the last code raised",
     "limit": "no answer: a limit was reached",
-    "steps": "no answer: steps or tokens ran out",
+    "steps": "no answer: none was given, or steps ran out",
     "undecided": "not scored: the judge could not decide",
     "failed": "the system failed",
     "missing": "never run",
@@ -95,7 +95,7 @@ class Result(Record):
     pass_at: dict[int, float] = Field(default_factory=dict)
     """By k: the chance that one of k attempts is right (Chen et al. 2021, unbiased)."""
     majority_at: dict[int, float] = Field(default_factory=dict)
-    """By k: right when the first k attempts vote."""
+    """By k: how often the majority of k attempts is right, over all choices of k (or many)."""
     accuracies: tuple[float, ...] = ()
     """Of each run (seed), where there are several."""
     spread: float | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -127,6 +127,35 @@ def parts_of(run: Run, base: tuple[str, ...], teacher: bool) -> list[Part]:
             )
         )
     return found
+
+
+def apart(parts: Mapping[tuple, list[Part]]) -> dict[tuple, list[Part]]:
+    """Only runs of the same problems are repetitions of one another; others become rows of their own."""
+    found: dict[tuple, list[Part]] = {}
+    for key, group in parts.items():
+        groups: list[list[Part]] = []
+        for part in group:
+            for own in groups:
+                if all(_same_problems(part, other) for other in own):
+                    own.append(part)
+                    break
+            else:
+                groups.append([part])
+        for own in groups:
+            if len(groups) > 1:
+                folder = str(own[0].folder)
+                own = [replace(part, settings=part.settings | {"run": folder}) for part in own]
+                found[(*key, folder)] = own
+            else:
+                found[key] = own
+    return found
+
+
+def _same_problems(one: Part, other: Part) -> bool:
+    return all(
+        set(map(identity_of, one.asked[name])) == set(map(identity_of, other.asked[name]))
+        for name in one.asked.keys() & other.asked.keys()
+    )
 
 
 def make_rows(parts: Mapping[tuple, list[Part]]) -> list[Row]:

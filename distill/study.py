@@ -7,6 +7,7 @@ never ran or gave nothing is wrong, and counted.
 from __future__ import annotations
 
 import gc
+import random
 import shlex
 import statistics
 import sys
@@ -14,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import combinations
+from math import comb
 from pathlib import Path
 
 from agents.answers import same_words
@@ -24,12 +26,16 @@ from .notes import notes
 from .problems import Problem
 from .results import Benchmark, Comparison, Result, Row, Study
 from .rollout import EXACT, Rollout
-from .rows import Part, by, identity_of, make_rows, order, parts_of
+from .rows import Part, apart, by, identity_of, make_rows, order, parts_of
 from .runs import Run, outcome_of
 from .scoring import f1, same_mathematics
 
 EVERY_PAIR = 8
-"""Rows up to which each is compared with each; of more, those of one base or of one label."""
+"""Rows up to which each is compared with each; of more, those of one base or of one label, and the teacher."""
+UNFINISHED = 0.01
+"""Share of rollouts that were never run, above which a row is not compared on that benchmark."""
+SUBSETS = 200
+"""Choices of k attempts that majority@k is averaged over, at most."""
 
 
 Cells = dict[tuple[str, str], list[Rollout]]
@@ -54,6 +60,7 @@ def study(
     for run in runs:
         for part in parts_of(run, base, run.folder.resolve() in teachers):
             parts[part.key].append(part)
+    parts = apart(parts)
     rows = make_rows(parts)
     results, cells = [], {}
     scores: dict[str, dict[str, dict[tuple[str, str], float]]] = {}
@@ -69,7 +76,7 @@ def study(
     at = {row.id: i for i, row in enumerate(rows)}
     names = list(dict.fromkeys(result.benchmark for result in results))
     results.sort(key=lambda r: (names.index(r.benchmark), at[r.row]))
-    comparisons = _compared(rows, scores) if compared else []
+    comparisons = _compared(rows, results, scores) if compared else []
     return (
         Study(
             title=title,
@@ -183,11 +190,26 @@ def _of_attempts(
             right = sum(outcome_of(r) == "right" for r in own)
             for k in ks:
                 passed[k].append(pass_at(right, part.attempts, k))
-                voted[k].append(_majority_is_right([r for r in own if r.attempt < k], problem))
+                voted[k].append(_majority(own, problem, part.attempts, k))
     return {
         "pass_at": {k: sum(of) / len(of) for k, of in passed.items()},
         "majority_at": {k: sum(of) / len(of) for k, of in voted.items()},
     }
+
+
+def _majority(own: Sequence[Rollout], problem: Problem, attempts: int, k: int) -> float:
+    """How often k of the attempts have a majority that is right: of all choices of k, or of `SUBSETS` drawn."""
+    if comb(attempts, k) <= SUBSETS:
+        chosen = list(combinations(range(attempts), k))
+    else:
+        draw = random.Random(k)
+        chosen = [draw.sample(range(attempts), k) for _ in range(SUBSETS)]
+    there = {r.attempt: r for r in own}
+    right = [
+        _majority_is_right([there[i] for i in sorted(some) if i in there], problem)
+        for some in chosen
+    ]
+    return sum(right) / len(right)
 
 
 def _majority_is_right(rollouts: Sequence[Rollout], problem: Problem) -> bool:
@@ -197,16 +219,33 @@ def _majority_is_right(rollouts: Sequence[Rollout], problem: Problem) -> bool:
     return bool(groups) and outcome_of(largest(groups)[0]) == "right"
 
 
+def _unfinished(results: Iterable[Result]) -> set[tuple[str, str]]:
+    """Rows on benchmarks of which too much was never run: what was not tried is not worse."""
+    return {
+        (r.row, r.benchmark) for r in results if r.missing > UNFINISHED * sum(r.outcomes.values())
+    }
+
+
 def _compared(
-    rows: Sequence[Row], scores: Mapping[str, Mapping[str, Mapping[tuple[str, str], float]]]
+    rows: Sequence[Row],
+    results: Sequence[Result],
+    scores: Mapping[str, Mapping[str, Mapping[tuple[str, str], float]]],
 ) -> list[Comparison]:
     found = []
+    unfinished = _unfinished(results)
     gc.freeze()  # statsmodels collects garbage at each correction: over many rollouts, a second each
     try:
         for one, other in combinations(rows, 2):
-            if len(rows) > EVERY_PAIR and one.base != other.base and one.label != other.label:
+            related = (
+                one.base == other.base or one.label == other.label or one.teacher or other.teacher
+            )
+            if len(rows) > EVERY_PAIR and not related:
                 continue
-            both = [name for name in scores[one.id] if name in scores[other.id]]
+            both = [
+                name
+                for name in scores[one.id]
+                if name in scores[other.id] and not {(one.id, name), (other.id, name)} & unfinished
+            ]
             found += compare(
                 one.id,
                 other.id,

@@ -149,7 +149,7 @@ def decontaminated(
         if drop:
             raise ValueError("No benchmark is at hand to look for; name them with --against.")
         return rollouts, None
-    test = load(names, seed=seed).problems
+    test = [p for name in names.split(",") for p in load(name, seed=seed).problems]
     found = overlaps(rollouts, test)
     counted = rows(rollouts, test, found)
     there = [row for row in counted if row.exact or row.near]
@@ -157,6 +157,11 @@ def decontaminated(
     print(
         table(there) if there else "none of them stands there, to the word or nearly.", flush=True
     )
+    flagged = len({overlap.training for overlap in found if overlap.kind == "exact"})
+    if flagged and not drop:
+        print(
+            f"{flagged} training problems stand in a benchmark and are kept; --drop-contaminated leaves them out."
+        )
     if drop and found:
         clean_ones = clean(rollouts, found)
         print(

@@ -6,7 +6,7 @@ import numpy
 import pytest
 from scipy.stats import binom, norm
 
-from distill.compare import compare, detectable, holm, pass_at, verdict, wilson
+from distill.compare import compare, detectable, holm, p_value, pass_at, verdict, wilson
 
 
 def outcomes(*runs: tuple[int, int, int]) -> tuple[dict, dict]:
@@ -73,6 +73,16 @@ def test_means_over_attempts_are_permuted():
     one = {str(i): 0.25 for i in range(30)}
     [found] = compare("a", "b", {"x": (one, dict.fromkeys(one, 0.75))})
     assert found.difference == 0.5 and found.p < 0.001 and found.verdict == "better"
+
+
+def test_few_means_are_flipped_in_all_ways_and_in_any_order():
+    pairs = [(0.0, 0.5)] * 11 + [(0.25, 0.25)] * 40
+    assert p_value(pairs) == p_value(pairs[::-1]) == pytest.approx(2 / 2**11)
+
+
+def test_an_interval_has_a_width():
+    [found] = compare("a", "b", {"x": outcomes((0, 1, 50))})
+    assert found.low < 0.97 and found.high == 1.0
 
 
 def test_detectable_is_found_four_times_out_of_five():

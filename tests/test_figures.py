@@ -16,8 +16,8 @@ from distill.figures import STYLE, accuracy, average, draw, macro_average, token
 from distill.markdown import escape, markdown
 from distill.results import Benchmark, Comparison, Result, Row, Study
 from distill.rollout import FILE
-from distill.scoring import score
 from distill.runs import read_run
+from distill.scoring import score
 from distill.study import study as make_study
 
 COUNTS = {

@@ -128,8 +128,9 @@ def test_several_attempts_are_one_problem(tmp_path):
     [result] = made(folder(tmp_path / "a", rollouts, PROBLEMS[:4], attempts=4)).results
     assert (result.n, result.attempts, result.accuracy) == (4, 4, 7 / 16)
     assert result.pass_at == pytest.approx({1: 7 / 16, 2: (1 + 5 / 6 + 1 / 2 + 0) / 4, 4: 3 / 4})
-    # Of two that are wrong in different ways and two that are right, the right ones are the majority.
-    assert result.majority_at[4] == 3 / 4 and result.majority_at[1] == 3 / 4
+    # Of two right and two wrong in two ways the right ones are the majority; of one right, the first, too.
+    assert result.majority_at[4] == 3 / 4
+    assert result.majority_at[1] == result.pass_at[1]  # whichever it is
 
 
 def test_seeds_are_repetitions_with_their_spread(tmp_path):
@@ -266,13 +267,34 @@ def test_problems_that_share_an_id_alone_are_not_paired(tmp_path):
     assert "some have the same ids and other questions" in study_.notes[0]
 
 
-def test_repetitions_on_other_problems_are_not_averaged_away(tmp_path):
+def test_runs_of_other_problems_are_no_repetitions(tmp_path):
     others = [other(p) for p in PROBLEMS]
     a = folder(tmp_path / "a", [rollout(p) for p in PROBLEMS], seed=1)
     b = folder(tmp_path / "b", [rollout(p, "2") for p in others], others, seed=2)
     study_ = made(a, b)
-    assert (study_.results[0].n, study_.results[0].accuracy) == (16, 0.5)
-    assert any("repetitions were run on different problems" in note for note in study_.notes)
+    assert [(r.n, r.accuracy, r.accuracies) for r in study_.results] == [(8, 1.0, ()), (8, 0.0, ())]
+    assert {row.label for row in study_.rows} == {f"agent [run={a}]", f"agent [run={b}]"}
+
+
+def test_what_was_hardly_run_is_not_called_worse(tmp_path):
+    a = folder(tmp_path / "a", [rollout(p) for p in PROBLEMS])
+    b = folder(tmp_path / "b", [rollout(PROBLEMS[0], model="m2")], model="m2")
+    study_ = made(a, b)
+    assert study_.comparisons == () and "not compared on that benchmark" in study_.notes[0]
+
+
+def test_what_a_student_was_trained_on_is_told(tmp_path):
+    student = tmp_path / "student"
+    student.mkdir()
+    write_json(
+        student / "run.json",
+        {"settings": {"verb": "train", "student": "b", "drop_contaminated": False}},
+    )
+    write_json(student / "contamination.json", {"rows": [{"benchmark": "ones", "exact": 3}]})
+    run = folder(
+        tmp_path / "a", [rollout(p, model=str(student)) for p in PROBLEMS], model=str(student)
+    )
+    assert "to the word were trained on (3 of ones)" in made(run).notes[0]
 
 
 def test_odd_repetitions_are_told(tmp_path):
@@ -319,7 +341,7 @@ def test_under_force_the_model_that_answered_is_named(tmp_path):
 def test_a_majority_is_of_the_first_attempts_not_of_those_there(tmp_path):
     rollouts = [rollout(p, attempt=3) for p in PROBLEMS]
     [result] = made(folder(tmp_path / "a", rollouts, attempts=4)).results
-    assert result.majority_at == {1: 0.0, 2: 0.0, 4: 1.0} and result.accuracy == 0.25
+    assert result.majority_at == {1: 0.25, 2: 0.5, 4: 1.0} and result.accuracy == 0.25
 
 
 def test_a_cut_file_of_problems_is_no_smaller_benchmark(tmp_path):

@@ -627,7 +627,7 @@
         h("th", { scope: "col" }, "detectable", h("small", null, "points")))),
       h("tbody", null, single.map(({ name, c }) => line(name, c, false))),
       ...(together ? [h("tbody", { class: "all" }, line("", together, true))] : []));
-    foot.textContent = "Paired over the problems that both were run on: interval by bootstrap, p by McNemar's exact test (sign flips where attempts or seeds were averaged), "
+    foot.textContent = "Paired over the problems that both were run on: interval by paired bootstrap (Bonett and Price's where fewer than ten problems differ, or all of them one way; not corrected), p by McNemar's exact test (sign flips where attempts or seeds were averaged), "
       + "Holm's correction over the benchmarks. Detectable: the smallest true difference that such a comparison finds four times out of five.";
   }
   /** Numbers of a stretched picture's scale: in per cent of its width, so that they are not stretched. */

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import get_args
 
 from agents import load_model
-from agents.agent import IMPORTS, SAMPLING_TEMPERATURE
+from agents.agent import IMPORTS
 from agents.models import Way, why_no_prefix
 
 from . import benchmarks
@@ -62,8 +63,12 @@ def collect(
     """
     if min(attempts, samples, workers, max_steps) < 1 or (limit is not None and limit < 1):
         raise ValueError("attempts, samples, workers, max_steps and limit start at 1.")
-    if attempts > 1 and temperature is None:
-        temperature = SAMPLING_TEMPERATURE  # greedy ones would be all the same
+    if attempts > 1 and temperature in (None, 0) and samples == 1:
+        print(
+            f"{attempts} attempts without a temperature: a greedy model answers the same each time; --temperature 0.6, "
+            "say, samples them.",
+            file=sys.stderr,
+        )
     if samples > 1 and temperature == 0:
         raise ValueError("Candidates sampled at temperature 0 are all the same; give a higher one.")
     if temperature is not None and not 0 <= temperature < 100:

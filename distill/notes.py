@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from .contamination import FILE as CONTAMINATION
@@ -60,6 +61,7 @@ def notes(
                 f"{run.folder} was gone on with other settings ({', '.join(changed)}) by --force: what it holds may "
                 "be of several."
             )
+    unequal: dict[str, list[str]] = {}
     for benchmark, own in by(results, lambda r: r.benchmark).items():
         scorers = sorted({r.scorer for r in own})
         if scorers != [EXACT]:
@@ -72,16 +74,16 @@ def notes(
         sets = [scores[r.row][benchmark].keys() for r in own]
         if any(one != sets[0] for one in sets):
             ids = [{i for i, _ in one} for one in sets]
-            alike = any(
-                ids[i] & ids[j] and not sets[i] & sets[j]
-                for i in range(len(sets))
-                for j in range(i)
-            )
-            told.append(
-                f"{benchmark}: rows were run on different problems ({min(map(len, sets))} to {max(map(len, sets))}"
-                f"{', of which some have the same ids and other questions' if alike else ''}); comparisons take only "
-                "those that both rows have."
-            )
+            pairs = combinations(range(len(sets)), 2)
+            alike = any(ids[i] & ids[j] and not sets[i] & sets[j] for i, j in pairs)
+            sizes = f"{min(map(len, sets))} to {max(map(len, sets))}"
+            also = ", of which some have the same ids and other questions" if alike else ""
+            unequal.setdefault(f"({sizes}{also})", []).append(benchmark)
+    for how, benchmarks in unequal.items():
+        told.append(
+            f"{', '.join(benchmarks)}: rows were run on different problems {how}; comparisons take only those that "
+            "both rows have."
+        )
     return told
 
 

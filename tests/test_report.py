@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from scipy.stats import binomtest
 
 from agents import make_agent
+from bench.study import write_study
 from distill.problems import Problem
 from distill.report import print_comparisons, print_table, report
 from distill.rollout import run_rollouts
@@ -148,3 +150,47 @@ def test_one_folder_by_two_paths_counts_once(folder, tmp_path):
     (tmp_path / "link").symlink_to(folder)
     made = report([folder, tmp_path / "link"], tmp_path / "report", teachers=[tmp_path / "link"])
     assert made.results[0].accuracies == () and len(made.rows) == 1
+
+
+def test_a_study_of_the_papers_extent_is_counted_right(tmp_path):
+    """Four methods, three sizes, eight benchmarks, simulated; cells and a p recomputed from the raw lines."""
+    folders = write_study(tmp_path / "runs", limit=20)
+    made = report(folders[:-1], tmp_path / "report", teachers=folders[-1:])
+    assert len(made.rows) == 4 * 3 + 1 and len(made.results) == 13 * 8
+    assert "simulated" in made.notes[0] and all(row.simulated for row in made.rows)
+    rows = {row.runs[0]: row.id for row in made.rows}
+
+    def right(folder, benchmark):
+        """By problem id; what never ran or failed is not."""
+        asked = [json.loads(line) for line in (folder / "problems.jsonl").open()]
+        found = {p["id"]: 0 for p in asked if p["benchmark"] == benchmark}
+        for line in (folder / "rollouts.jsonl").open():
+            rollout = json.loads(line)
+            if rollout["problem"]["benchmark"] == benchmark and rollout["score"] == 1.0:
+                found[rollout["problem"]["id"]] = 1
+        return found
+
+    for folder, benchmark in (
+        (folders[0], "hotpotqa"),
+        (folders[6], "gsm_hard"),
+        (folders[11], "aime"),
+    ):
+        points = right(folder, benchmark)
+        [cell] = [r for r in made.results if (r.row, r.benchmark) == (rows[str(folder)], benchmark)]
+        assert (cell.n, cell.accuracy) == (20, sum(points.values()) / 20)
+        interval = binomtest(sum(points.values()), 20).proportion_ci(method="wilson")
+        assert (cell.low, cell.high) == pytest.approx((interval.low, interval.high))
+    one, other = folders[8], folders[11]  # the largest size, by CoT and by the agent that votes
+    pairs = [
+        (right(one, b.name)[i], right(other, b.name)[i])
+        for b in made.benchmarks
+        for i in right(one, b.name)
+    ]
+    b, c = pairs.count((1, 0)), pairs.count((0, 1))
+    [found] = [
+        x
+        for x in made.comparisons
+        if {x.first, x.second} == {rows[str(one)], rows[str(other)]} and x.benchmark is None
+    ]
+    assert {found.first_only, found.second_only} == {b, c} and found.n == 8 * 20
+    assert found.p == pytest.approx(binomtest(c, b + c).pvalue)

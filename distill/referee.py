@@ -20,6 +20,8 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from agents.secrets import without_secrets
+
 SECONDS = 3
 """CPU time of one comparison: a slow machine is not a wrong answer."""
 WALL = 30
@@ -75,7 +77,7 @@ def _child() -> subprocess.Popen:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             encoding="utf-8",
-            env={"PATH": os.environ.get("PATH", ""), "PYTHONIOENCODING": "utf-8"},
+            env=without_secrets() | {"PYTHONIOENCODING": "utf-8"},
             start_new_session=True,  # Ctrl-C is for the run; this ends with its input
         )
         if child.stdout.readline() != "ready\n":

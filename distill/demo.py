@@ -43,7 +43,7 @@ AGENT_TOKENS = 112
 """Of an agent's reply at most, base and student alike: the longest right one takes 98."""
 SAMPLES, SAMPLED = 8, 40
 """Candidates per step of self-consistent generation, and problems a benchmark that it is measured on."""
-EARLY = 0.3
+EARLY = 0.35
 """Share of the training after which the early checkpoint is taken: it knows how, and errs often."""
 RATE, WARMUP = 2e-3, 0.05
 """Ten times the paper's rate: the base has two million parameters, not hundreds of millions."""

@@ -33,6 +33,11 @@ class Rollout(Record):
     scorer: str = EXACT
     """What decided: "exact" (mathematics by value, words by exact match) or "judge: MODEL"."""
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What tells it from the other rollouts of a folder: benchmark, problem id, attempt."""
+        return *self.problem.key, self.attempt
+
 
 def run_rollouts(
     problems: Sequence[Problem],
@@ -52,7 +57,7 @@ def run_rollouts(
     file = out / FILE
     _cut_half_line(file)
     before = read_lines(file).values() if file.is_file() else ()
-    done = {_key(r): r.problem for r in before if r.trajectory.stop != "failed"}
+    done = {r.key: r.problem for r in before if r.trajectory.stop != "failed"}
     todo = [(p, k) for k in range(attempts) for p in problems if done.get((*p.key, k)) != p]
     ended: Counter = Counter()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="rollout")
@@ -105,7 +110,7 @@ def read_lines(file: Path) -> dict[tuple, Rollout]:
                 raise ValueError(
                     f"{file}, line {number} is no rollout: {place} {first['msg']}."
                 ) from None
-            found[_key(rollout)] = rollout
+            found[rollout.key] = rollout
     return found
 
 
@@ -134,10 +139,6 @@ def write_rollouts(rollouts: Iterable[Rollout], folder: Path) -> None:
     with new.open("w", encoding="utf-8") as lines:
         lines.writelines(rollout.model_dump_json() + "\n" for rollout in rollouts)
     new.replace(folder / FILE)
-
-
-def _key(rollout: Rollout) -> tuple:
-    return *rollout.problem.key, rollout.attempt
 
 
 def _cut_half_line(file: Path) -> None:

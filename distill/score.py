@@ -38,7 +38,7 @@ def rescore(
         with progress("score", len(rollouts)) as advance:
             new = []
             for rollout in rollouts:
-                new.append(scored.get(_key(rollout)) or _by_rule(rollout))
+                new.append(scored.get(rollout.key) or _by_rule(rollout))
                 advance()
         changes = Counter(
             _change(before, after) for before, after in zip(rollouts, new, strict=True)
@@ -66,7 +66,7 @@ def _judged(rollouts: list[Rollout], judge: Judge, folder: Path) -> dict:
         items = [(r.problem, r.trajectory.answer) for r in asked]
         verdicts = judge_all(items, judge, folder / VERDICTS, advance)
     found = {
-        _key(r): r.model_copy(
+        r.key: r.model_copy(
             update={
                 "score": None if v.correct is None else v.score,
                 "scorer": f"judge: {judge.name}",
@@ -81,7 +81,3 @@ def _change(before: Rollout, after: Rollout) -> str:
     if before.score == after.score:
         return "unchanged"
     return {1.0: "now right", None: "undecided now"}.get(after.score, "now wrong")
-
-
-def _key(rollout: Rollout) -> tuple:
-    return *rollout.problem.key, rollout.attempt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from .brackets import around, enclosed, split
 from .formula import formula
 from .numbers import rational
 
@@ -31,8 +32,6 @@ def looks_like_a_set(text: str) -> bool:
 
 def real_set(text: str):
     """A sympy Set; None for what describes none, or more than one letter."""
-    from .structure import around, enclosed, split
-
     text = text.strip()
     if builder := re.fullmatch(r"\\\{\s*(\\?[A-Za-z]+)\s*(?:\\in[^|:]*)?(?:\||:)(.*)\\\}", text):
         return real_set(builder[2])

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 
+from .brackets import around, enclosed, split
 from .formula import balanced, same_formula
 from .numbers import rational, spelled
 from .quantity import TEXT, same_quantity
-from .sets import letter_of, looks_like_a_set, real_set, relation
+from .sets import letter_of, looks_like_a_set, real_set
 from .spelling import FUNCTIONS
 from .statement import trimmed
 
@@ -144,20 +145,6 @@ def member(text: str) -> str:
     return re.sub(r"^\\?[A-Za-z](?:_\{?\w\}?)?\s*\\in(?![A-Za-z])\s*", "", text)
 
 
-def split(text: str, separators: str) -> list[str]:
-    """At separators (a pattern) that stand in no bracket."""
-    parts, depth, last, i = [], 0, 0, 0
-    pattern = re.compile(separators)
-    while i < len(text):
-        if depth == 0 and (found := pattern.match(text, i)) and found.end() > i:
-            parts.append(text[last:i])
-            i = last = found.end()
-            continue
-        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(text[i], 0)
-        i += 1
-    return [part.strip() for part in (*parts, text[last:])]
-
-
 def several(text: str) -> list[str]:
     """The members of a set or of a list without an order; a text alone where it is one answer."""
     text = text.strip()
@@ -238,26 +225,6 @@ def same_set(gold: str, other: str) -> bool | None:
     return bool(left == right or left.symmetric_difference(right).is_empty)
 
 
-def enclosed(text: str) -> tuple[str, list[str]] | None:
-    """The brackets and members of a tuple, a point or an interval."""
-    text = text.strip()
-    if len(text) < 3 or text[0] not in "([" or text[-1] not in ")]":
-        return None
-    parts = split(text[1:-1], ",") if around(text) else []
-    return (text[0] + text[-1], parts) if len(parts) > 1 and all(parts) else None
-
-
-def around(text: str) -> bool:
-    """Whether the first bracket and the last are one pair, unlike in (a)(b)."""
-    depth = 0
-    inside = text.strip().removeprefix("\\").removesuffix("}").removesuffix("\\")
-    for character in (inside if text.endswith("}") else text[:-1])[1:]:
-        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(character, 0)
-        if depth < 0:
-            return False
-    return depth == 0
-
-
 def assigned(text: str) -> tuple[str | None, str]:
     """The name and the value of `x = 5`, `f(x) = 5`, `(x, y) = (1, 2)`, `5 = x`."""
     point = r"\([A-Za-z](?:\s*,\s*[A-Za-z])+\)"
@@ -292,6 +259,3 @@ def last_of(chain: str) -> str | None:
 def _calculation(text: str) -> bool:
     parts = split(text, "=")
     return len(parts) > 1 and not re.search(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", parts[0]))
-
-
-__all__ = ["around", "enclosed", "equal", "relation", "split"]

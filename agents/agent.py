@@ -21,13 +21,15 @@ from smolagents.agents import (
     ActionOutput,
     AgentExecutionError,
     AgentGenerationError,
+    AgentParsingError,
 )
 from smolagents.memory import ActionStep
 from smolagents.models import ChatMessage, MessageRole
 from smolagents.monitoring import AgentLogger, LogLevel
 
+from .dialect import DIALECTS, Dialect, dialect
 from .executor import UnconfinedExecutor
-from .models import WithSettings
+from .models import WithSettings, student_of
 from .sandbox import Limits, SandboxError, SandboxExecutor
 
 PROMPTS = Path(__file__).parent / "prompts"
@@ -48,23 +50,25 @@ class DistillAgent(CodeAgent):
         as_written: bool = False,
         limits: Limits = LIMITS,
         temperature: float | None = None,
+        dialect: Dialect = DIALECTS["code"],
         **kwargs,
     ):
         """as_written: without it, history and running out of steps are as in the stock class.
 
-        temperature: as asked for, for the record; the model has it already.
+        temperature: as asked for, for the record; the model has it already. dialect: the model speaks it.
         """
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{"code_block_tags": dialect.tags, **kwargs})
         self.as_written, self.limits, self.temperature = as_written, limits, temperature
+        self.dialect = dialect
         self._started: float | None = None
         self._tokens = 0
         self._told = False
 
     def write_memory_to_messages(self, summary_mode: bool = False) -> list[ChatMessage]:
-        messages = super().write_memory_to_messages(summary_mode)
-        if not self.as_written:
-            return messages
-        return [message for message in messages if message.role != MessageRole.TOOL_CALL]
+        if not self.as_written or summary_mode:
+            return super().write_memory_to_messages(summary_mode)
+        steps = (self.memory.system_prompt, *self.memory.steps)
+        return [message for step in steps for message in self.dialect.shows(step)]
 
     def provide_final_answer(self, task: str) -> ChatMessage:
         """Called when the steps are used up. There is no answer then, and no further request."""
@@ -85,6 +89,8 @@ class DistillAgent(CodeAgent):
             if isinstance(error.__context__, SandboxError):
                 raise AgentGenerationError(str(error.__context__), self.logger) from error
             raise
+        except AgentParsingError as error:
+            raise AgentParsingError(self.dialect.explained(str(error)), self.logger) from error
         finally:
             self._keep_limits(memory_step, final)
 
@@ -120,6 +126,7 @@ def make_agent(
     max_steps: int = 5,
     executor=None,
     prompt: str | None = None,
+    tags: str | None = None,
     imports: Sequence[str] = IMPORTS,
     limits: Limits = LIMITS,
     sequential: bool = False,
@@ -134,6 +141,8 @@ def make_agent(
     unsafe_local: run code in this process, unconfined; it can do whatever you can.
     prompt: names a file of `agents/prompts` ("student", the default, or "teacher") or is a path to
         another; it is a Jinja template that sees `tools` and the code tags, as smolagents' own.
+    tags: how the model marks its code, "code", "markdown" or "paper" (agents/dialect.py). Without them,
+        and without a prompt, what a student's folder says it was trained on; else "code".
     imports: modules that code may import; not used with an executor of your own, nor are the limits of
         an action.
     sequential: sample no more candidates once the vote is decided: fewer tokens, more requests.
@@ -144,6 +153,11 @@ def make_agent(
         raise ValueError(f"samples starts at 1, not {samples}.")
     if temperature is None and samples > 1:
         temperature = SAMPLING_TEMPERATURE
+    student = student_of(model)
+    if student.get("method", "agent") != "agent":
+        student = {}  # its prompt is for another task
+    spoken = dialect(tags or student.get("tags") or "code")
+    prompt = prompt or student.get("prompt") or spoken.prompt
     if temperature is not None:
         model = WithSettings(model, temperature=temperature)
     if unsafe_local:
@@ -152,16 +166,17 @@ def make_agent(
         executor = (UnconfinedExecutor if unsafe_local else SandboxExecutor)(imports, limits=limits)
     settings = {
         "tools": list(tools),
-        "model": model,
+        "model": spoken.speaking(model),
         "prompt_templates": {
             **EMPTY_PROMPT_TEMPLATES,
-            "system_prompt": read_prompt(prompt or "student"),
+            "system_prompt": read_prompt(prompt),
         },
         "additional_authorized_imports": list(imports),
         "max_steps": max_steps,
         "executor": executor,
         "limits": limits,
         "as_written": True,
+        "dialect": spoken,
         "temperature": temperature,
         # Quiet at any level: smolagents prints live panels to the terminal by default.
         "logger": AgentLogger(level=LogLevel.OFF, console=Console(file=io.StringIO())),
@@ -174,7 +189,9 @@ def make_agent(
 
 
 def read_prompt(name: str) -> str:
-    """The text of a prompt, by the name of a file in `agents/prompts` or by path."""
+    """The text of a prompt: by the name of a file in `agents/prompts`, by path, or itself (several lines)."""
+    if "\n" in name:
+        return name.strip()
     path = PROMPTS / f"{name}.txt"
     path = path if path.is_file() else Path(name)
     if not path.is_file():

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import Literal
@@ -33,6 +34,9 @@ TEACHER = ("distill.pocket.teacher", "PocketTeacher")
 Way = Literal["prefix", "prompt"]
 """How a model is given its first thought."""
 BEGIN_WITH = "Begin with this thought: "
+STUDENT = "student.json"
+PUBLISHED = "agent-distillation/agent_distilled_"
+"""How the Hub names of the paper's students begin; nothing beside their weights says how they were trained."""
 
 
 def load_model(name: str, **settings) -> Model:
@@ -57,7 +61,10 @@ def load_model(name: str, **settings) -> Model:
         return _litellm(name.removeprefix("litellm:"), settings)
     from .local import LocalModel
 
-    return LocalModel(resolve(name), name=name, **settings)
+    path = resolve(name)
+    model = LocalModel(path, name=name, **settings)
+    model.student = read_student(path)
+    return model
 
 
 def resolve(name: str) -> str:
@@ -81,6 +88,38 @@ def resolve(name: str) -> str:
             "a Hub id (owner/name), or http://host:port/v1#name."
         )
     return name
+
+
+def read_student(path: str) -> dict:
+    """What a student's folder or Hub repository says it was trained on: method, prompt, tags, tools.
+
+    That is its `student.json`; empty where there is none. Raises ValueError for one that is none of ours.
+    """
+    if PUBLISHED in path.replace("--", "/"):  # as a folder of the Hub's cache is named
+        return {"method": "agent", "prompt": "paper", "tags": "paper", "tools": ["web_search"]}
+    from transformers.utils import cached_file
+
+    file = cached_file(
+        path,
+        STUDENT,
+        _raise_exceptions_for_gated_repo=False,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    if file is None:
+        return {}
+    try:
+        student = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        student = None
+    if not isinstance(student, dict):
+        raise ValueError(f"{STUDENT} of {path} is no JSON object; `train` writes one.")
+    return student
+
+
+def student_of(model: Model) -> dict:
+    """What is known of the student behind a model, whatever it has been wrapped in since."""
+    return getattr(_unwrapped(model), "student", None) or {}
 
 
 class WithSettings(Model):
@@ -170,8 +209,8 @@ def _refusal(model: Model) -> str:
 
 
 def _unwrapped(model: Model) -> Model:
-    while isinstance(model, WithSettings | FirstThought):
-        model = model.inner
+    while isinstance(inner := getattr(model, "inner", None), Model):
+        model = inner
     return model
 
 

@@ -14,6 +14,7 @@ from smolagents import ActionStep, CodeAgent
 from smolagents.agents import AgentExecutionError, AgentMaxStepsError, AgentParsingError
 from smolagents.memory import FinalAnswerStep
 
+from .dialect import DIALECTS, Dialect
 from .models import first_thought_of
 from .secrets import without_keys
 from .template import plain
@@ -39,7 +40,8 @@ def stream(agent: CodeAgent, question: str) -> Iterator[ActionStep | Trajectory]
         )
     start, shown, final, error = time.monotonic(), 0, None, None
     thought = first_thought_of(agent.model)
-    run = agent.run(thought.ask(question) if thought else question, stream=True)
+    task = _dialect(agent).ask(thought.ask(question) if thought else question)
+    run = agent.run(task, stream=True)
     try:
         for event in run:
             if isinstance(event, ActionStep) and event.step_number > shown:
@@ -81,6 +83,7 @@ def record(agent: CodeAgent, question: str, final, error: str | None, seconds: f
         samples=getattr(agent, "samples", 1),
         temperature=getattr(agent, "temperature", None),
         tools=tuple(name for name in agent.tools if name != "final_answer"),
+        tags=_dialect(agent).name,
         first_thought=thought.way if thought and written else None,
         usage=Usage(
             input_tokens=sum(u.input_tokens for u in usages),
@@ -119,6 +122,10 @@ def transcript(
     if not written:  # the first request failed: all that is known is what would have been sent
         messages = as_sent(agent.write_memory_to_messages())
     return messages, tuple(steps)
+
+
+def _dialect(agent: CodeAgent) -> Dialect:
+    return getattr(agent, "dialect", DIALECTS["code"])  # of smolagents' own class, its own
 
 
 def as_sent(messages) -> tuple[Message, ...]:

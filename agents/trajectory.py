@@ -10,6 +10,7 @@ from .sandbox.limits import Limit
 
 Stop = Literal["answered", "max_steps", "failed"]
 ErrorKind = Literal["parsing", "execution", "other"]
+Tags = Literal["code", "markdown", "paper"]
 
 
 def _storable(text):
@@ -85,6 +86,8 @@ class Trajectory(Record):
     temperature: float | None = None
     """As asked for; None means the model's own, greedy if nothing else was said."""
     tools: tuple[str, ...] = ()
+    tags: Tags = "code"
+    """How the model marks its code (agents/dialect.py)."""
     first_thought: Literal["prefix", "prompt"] | None = None
     """How its first thought was given: as the start of the first reply, or with the question."""
     usage: Usage = Usage()

@@ -9,7 +9,8 @@ from typing import get_args
 
 from agents import load_model
 from agents.agent import IMPORTS
-from agents.models import Way, why_no_prefix
+from agents.dialect import dialect, dialect_of
+from agents.models import Way, student_of, why_no_prefix
 
 from . import benchmarks
 from .identity import identity
@@ -39,6 +40,7 @@ def collect(
     tools: str = SEARCH,
     index: str | None = None,
     prompt: str | None = None,
+    tags: str | None = None,
     imports: str = ",".join(IMPORTS),
     limits: str = "",
     unsafe_local: bool = False,
@@ -58,8 +60,8 @@ def collect(
     "prefix" of the reply (so does True), or in the "prompt", for models whose reply cannot be begun. A
     problem without one is not run: its rollout fails, and is tried again by the next call. file: the
     problems of a benchmark, instead of its source. name: what a report calls the model; runs of one name are
-    repetitions. loaded: the model itself, where the caller has it already. Raises ValueError for a caller's mistake, before
-    anything is written.
+    repetitions. tags: how the model marks its code, as in `agents.make_agent`. loaded: the model itself,
+    where the caller has it already. Raises ValueError for a caller's mistake, before anything is written.
     """
     if min(attempts, samples, workers, max_steps) < 1 or (limit is not None and limit < 1):
         raise ValueError("attempts, samples, workers, max_steps and limit start at 1.")
@@ -97,9 +99,11 @@ def collect(
         "limits": limits,
         "unsafe_local": unsafe_local,
         "seed": seed,
+        **({"tags": tags} if tags else {}),
     }
     chosen = {
         "tools": tools,
+        "tags": tags,
         "samples": samples,
         "sequential": sequential,
         "temperature": temperature,
@@ -116,6 +120,8 @@ def collect(
         )
     if loaded is None:
         loaded = load_model(model, **_model_settings(model, seed, max_tokens))
+    if method == "agent" and (told := other_tools(student_of(loaded), tools)):
+        print(told, file=sys.stderr)
     if way == "prefix" and (reason := why_no_prefix(loaded)):
         raise ValueError(f"{reason} --first-thought-in-prompt gives it with the question instead.")
     notes = {
@@ -131,7 +137,9 @@ def collect(
         thoughts = None
         lacking = 0
         if way:
-            make = make_solvers(loaded, **{**solvers, "temperature": None}, method="cot")
+            make = make_solvers(
+                loaded, **{**solvers, "temperature": None, "tags": None}, method="cot"
+            )
             run_rollouts(
                 source.problems, make, out / FIRST_THOUGHTS, workers=workers, title="first thoughts"
             )
@@ -149,7 +157,36 @@ def collect(
                 f"{lacking} of {len(source.problems)} problems have no first thought and were not run; "
                 f"the reasons are in {out / FIRST_THOUGHTS / FILE}. Calling again tries them again."
             )
+        if method == "agent" and (told := other_tags(out)):
+            print(told, file=sys.stderr)
         return ended
+
+
+def other_tools(trained: dict, tools: str) -> str | None:
+    """One sentence where a student has other tools than it was trained with."""
+    names = {Path(name.strip()).stem for name in tools.split(",") if name.strip()}
+    if not trained.get("tools") or names == set(trained["tools"]):
+        return None
+    theirs = ",".join(trained["tools"])
+    return f"This student was trained with --tools {theirs}; it is given {tools or 'none'}."
+
+
+def other_tags(folder: Path) -> str | None:
+    """One sentence where a tenth of the replies or more are written with other tags than were asked for."""
+    found: Counter = Counter()
+    replies, asked = 0, None
+    for rollout in read_rollouts(folder):
+        for message in rollout.trajectory.messages:
+            if message.role == "assistant":
+                replies += 1
+                found[dialect_of(message.content)] += 1
+        asked = rollout.trajectory.tags
+    other = [(count, name) for name, count in found.items() if name not in (None, asked)]
+    if not other or 10 * max(other)[0] < replies:
+        return None
+    count, name = max(other)
+    opening = dialect(name).pair[0].split("\n")[-1]
+    return f"{count} of {replies} replies are written with {opening} tags; pass --tags {name}."
 
 
 def first_thoughts(folder: Path) -> dict[str, str]:

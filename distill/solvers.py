@@ -19,6 +19,8 @@ from .scoring import same_mathematics
 
 METHODS = ("agent", "cot", "cot_rag")
 SEARCH = "wiki_search"
+SEARCHES = (SEARCH, "web_search")
+"""The tools that an index is given to."""
 
 
 def make_solvers(
@@ -32,6 +34,7 @@ def make_solvers(
     temperature: float | None = None,
     max_steps: int = 5,
     prompt: str | None = None,
+    tags: str | None = None,
     imports: str = ",".join(IMPORTS),
     limits: str = "",
     unsafe_local: bool = False,
@@ -51,6 +54,8 @@ def make_solvers(
     read_prompt(
         prompt or ("student" if method == "agent" else "cot")
     )  # told now if it is not there
+    if tags and method != "agent":
+        raise ValueError("--tags is how an agent marks its code; a chain of thought has none.")
     if method != "agent":
         search = load_tools(SEARCH, index)[0] if method == "cot_rag" else None
         return lambda problem: make_thinker(
@@ -69,6 +74,7 @@ def make_solvers(
         "temperature": temperature,
         "max_steps": max_steps,
         "prompt": prompt,
+        "tags": tags,
         "imports": [name for name in (n.strip() for n in imports.split(",")) if name],
         "limits": Limits.read(limits, output_chars=LIMITS.output_chars),
         "unsafe_local": unsafe_local,
@@ -103,7 +109,7 @@ def load_tools(names: str, index=None) -> list:
         index = open_index(index)
     loaded = []
     for name in filter(None, (n.strip() for n in names.split(","))):
-        settings = {"index": index} if name == SEARCH and index is not None else {}
+        settings = {"index": index} if name in SEARCHES and index is not None else {}
         loaded.append(toolbox.load(name, **settings))
     names = [tool.name for tool in loaded]
     if twice := next((n for n in names if names.count(n) > 1 or n == "final_answer"), None):

@@ -111,9 +111,9 @@ def test_the_published_corpus_format_is_read(tmp_path):
 
 
 def test_a_tool_is_found_by_name_or_by_file(tmp_path, tool):
-    assert tools.available() == ["wiki_search"]
+    assert tools.available() == ["web_search", "wiki_search"]
     assert "Lurra is a town" in tool(query="Lurra") and tool("zzz") == "No article found."
-    with pytest.raises(ValueError, match="there are: wiki_search"):
+    with pytest.raises(ValueError, match="there are: web_search, wiki_search"):
         tools.load("wiki_serch")
     with pytest.raises(ValueError, match="cannot be made"):
         tools.load("wiki_search", colour="red")

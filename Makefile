@@ -13,7 +13,7 @@ demo: setup
 	$(RUN) -m distill demo
 
 test: setup
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto --dist worksteal
 
 app: setup
 	$(RUN) app.py
@@ -22,6 +22,8 @@ bench: setup
 	$(RUN) -m bench.sandbox --runs 10000
 	$(RUN) -m bench.sag
 	$(RUN) -m bench.report
+	$(RUN) -m bench.train
+	$(RUN) -m bench.engine
 
 setup: .venv/ready
 

@@ -41,8 +41,15 @@ MaxTokens = Annotated[int | None, typer.Option(help="Per reply; the model's own 
 MaxSteps = Annotated[int, typer.Option(help="Steps an agent may take.")]
 Workers = Annotated[int, typer.Option(help="Runs at a time.")]
 Tools = Annotated[str, typer.Option(help="Names of tools, or .py files, with commas between.")]
-Index = Annotated[str | None, typer.Option(help="Index folder for wiki_search.")]
-Prompt = Annotated[str | None, typer.Option(help="student, teacher, or a file.")]
+Index = Annotated[str | None, typer.Option(help="Index folder for wiki_search or web_search.")]
+Prompt = Annotated[str | None, typer.Option(help="student, teacher, paper, or a file.")]
+Tags = Annotated[
+    str | None,
+    typer.Option(
+        help="How the model marks its code: code, markdown (```python) or paper (```py ... <end_code>); "
+        "what the student was trained on, if not given."
+    ),
+]
 Imports = Annotated[
     str, typer.Option(help="Modules that code may import beside smolagents' own list.")
 ]

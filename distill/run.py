@@ -19,6 +19,10 @@ LIBRARIES = (
 )  # fmt: skip
 
 
+class RunError(RuntimeError):
+    """The run cannot go on, by no mistake of the caller's; the message says why and what to do."""
+
+
 @contextmanager
 def run_folder(
     out: Path, verb: str, settings: dict, *, force: bool = False, notes: dict | None = None

@@ -1,4 +1,4 @@
-"""Fine-tune a student on kept rollouts: LoRA with TRL and PEFT, the paper's settings by default.
+"""Fine-tune a student on kept rollouts: with TRL and PEFT, the paper's settings by default.
 
 What is trained on is what the student will be sent: the teacher's long prompt is replaced by the
 student's, and before the first step every sample is checked, token for token, against inference.
@@ -6,34 +6,23 @@ student's, and before the first step every sample is checked, token for token, a
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
-import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
-from smolagents import Model
-
-from agents import Message, Trajectory, make_agent
-from agents.agent import read_prompt
 from agents.models import resolve
-from agents.weights import load_pretrained
 
-from .benchmarks import at_hand, load
-from .contamination import clean, overlaps, rows, table
 from .contamination import write as write_contamination
-from .encode import Sample, check, encode
-from .filter import KEPT
-from .progress import progress
-from .rollout import Rollout, read_lines
-from .run import run_folder, write_json
-from .solvers import load_tools
+from .rollout import Rollout
+from .run import RunError, run_folder
+from .settings import Settings
+from .training_data import decontaminated, encode_rollouts, read_kept, student_messages
 
-SMALL = 1_000_000_000
-"""Bytes of a base model up to which it is copied beside its adapter, so that the folder runs by itself."""
-WEIGHTS = ("adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json")
+FINISHED = "train.json"
+"""Written last: a folder that holds it holds a trained student."""
 
 
 def train(
@@ -41,306 +30,284 @@ def train(
     student: str,
     out: Path,
     *,
-    method: str | None = None,
-    full: bool = False,
-    rate: float = 2e-4,
-    epochs: float = 2,
-    batch_size: int = 8,
-    rank: int = 64,
-    alpha: int = 128,
-    dropout: float = 0.05,
-    max_length: int = 10240,
-    warmup: float = 0.0,
-    stop_at: float = 1.0,
-    prompt: str = "student",
-    tools: str = "",
     against: str | None = None,
     drop_contaminated: bool = False,
-    seed: int = 0,
+    dry_run: bool = False,
     force: bool = False,
+    **settings,
 ) -> dict:
     """Train on the `kept.jsonl` of the folders; write the student and `train.json` into `out`; return the latter.
 
-    Defaults are the paper's (LoRA r=64, alpha=128 on all linear layers, 2e-4, 2 epochs, 8 a batch).
-    warmup: steps, or below 1 the share of all steps. max_length: tokens; a longer sample is left out and
-    counted, never cut. full: train all weights. stop_at: share of the steps after which to stop, with the
-    rate where it is then: a checkpoint of the whole training. against: benchmarks, by name or file, that are
-    looked for among the training problems before anything else (those at hand, if None; none, if empty); what is
-    found is printed, kept in `contamination.json`, and left out with drop_contaminated. Raises ValueError for a
-    caller's mistake.
+    settings: the fields of `Settings`, whose defaults are the paper's. Called again on a folder that was
+    left in the middle, it goes on from the last checkpoint, to the same weights.
+    against: benchmarks, by name or file, that are looked for among the training problems before anything
+    else (those at hand, if None; none, if empty); what is found is printed, kept in `contamination.json`,
+    and left out with drop_contaminated. dry_run: return what would be done, and make nothing.
+    Raises ValueError for a caller's mistake, RunError for a training that cannot go on.
     """
-    _sensible(rate, epochs, batch_size, rank, alpha, dropout, max_length, warmup, stop_at, seed)
+    try:
+        asked = Settings(**settings)
+    except TypeError:
+        unknown = sorted(set(settings) - set(Settings.__dataclass_fields__))
+        raise ValueError(f"No setting {unknown[0]!r} of a training.") from None
     base = resolve(student)
     if (Path(base) / "adapter_config.json").is_file():
-        raise ValueError(f"{student} is an adapter; train from its base model, or merge it first.")
-    rollouts = read_kept(folders, method)
-    rollouts, contamination = decontaminated(rollouts, against, drop_contaminated, seed)
-    student_messages(rollouts[:1], prompt, tools)  # told now if a tool or the prompt is missing
-    method = rollouts[0].trajectory.method
-    _finished(out)
+        raise ValueError(
+            f"{student} is an adapter; train from its base model, or merge it first: "
+            f"`python -m distill merge {student} --out DIR`."
+        )
+    rollouts = read_kept(folders, asked.method)
+    rollouts, contamination = decontaminated(rollouts, against, drop_contaminated, asked.seed)
+    student_messages(rollouts[:1], asked.prompt, asked.tools)  # told now if a tool is missing
+    if dry_run:
+        from .plan import plan
+
+        return plan(rollouts, base, student, asked)
+    if (out / FINISHED).is_file():
+        raise ValueError(f"{out} holds a trained student; name another folder.")
     settings = {
         "data": [str(folder) for folder in folders],
         "student": student,
-        "method": method,
-        "full": full,
-        "rate": rate,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "rank": rank,
-        "alpha": alpha,
-        "dropout": dropout,
-        "max_length": max_length,
-        "warmup": warmup,
-        "stop_at": stop_at,
-        "prompt": prompt,
-        "tools": tools,
+        **asked.as_dict(),
+        "method": rollouts[0].trajectory.method,
         "drop_contaminated": drop_contaminated,
-        "seed": seed,
     }
-    with run_folder(out, "train", settings, force=force):
-        if contamination:
+    holding = run_folder(out, "train", settings, force=force) if first_process() else nullcontext()
+    with holding:
+        if contamination and first_process():
             write_contamination(out, *contamination)
-        return _train(
-            rollouts,
-            base,
-            student,
-            out,
-            **{
-                k: v
-                for k, v in settings.items()
-                if k not in ("data", "student", "drop_contaminated")
-            },
-        )
+        summary = fine_tune(rollouts, base, student, out, asked)
+        return {**summary, "parity": certified(out)} if first_process() else {}
 
 
-def read_kept(folders: Sequence[Path], method: str | None = None) -> list[Rollout]:
-    """The kept rollouts of the folders; ValueError where there are none, or of several methods."""
-    kept: list[Rollout] = []
-    for folder in folders:
-        if not (folder / KEPT).is_file():
-            raise ValueError(
-                f"No {KEPT} in {folder}; run `python -m distill filter {folder}` first."
-            )
-        kept += read_lines(folder / KEPT).values()
-    if method:
-        kept = [r for r in kept if r.trajectory.method == method]
-    if not kept:
-        where = ", ".join(map(str, folders))
-        raise ValueError(
-            f"Nothing to train on: {where} kept no rollout{f' of method {method}' if method else ''}."
-        )
-    methods = {r.trajectory.method for r in kept}
-    if len(methods) > 1:
-        raise ValueError(
-            f"The rollouts are of several methods ({', '.join(sorted(methods))}); choose one with --method."
-        )
-    return kept
+def first_process() -> bool:
+    """Of those that a launcher (accelerate, torchrun) started; it alone writes and prints."""
+    return os.environ.get("RANK", "0") == "0"
 
 
-def decontaminated(
-    rollouts: list[Rollout], against: str | None, drop: bool, seed: int
-) -> tuple[list[Rollout], tuple | None]:
-    """The rollouts to train on, and what was found of the benchmarks among their problems; it is printed.
-
-    Raises ValueError where nothing is left.
-    """
-    names = at_hand({r.problem.benchmark for r in rollouts}) if against is None else against
-    if not names:
-        if drop:
-            raise ValueError("No benchmark is at hand to look for; name them with --against.")
-        return rollouts, None
-    test = [p for name in names.split(",") for p in load(name, seed=seed).problems]
-    found = overlaps(rollouts, test)
-    counted = rows(rollouts, test, found)
-    there = [row for row in counted if row.exact or row.near]
-    print(f"Contamination, {len({r.problem for r in rollouts})} training problems against {names}:")
-    print(
-        table(there) if there else "none of them stands there, to the word or nearly.", flush=True
-    )
-    flagged = len({overlap.training for overlap in found if overlap.kind == "exact"})
-    if flagged and not drop:
-        print(
-            f"{flagged} training problems stand in a benchmark and are kept; --drop-contaminated leaves them out."
-        )
-    if drop and found:
-        clean_ones = clean(rollouts, found)
-        print(
-            f"Left out {len(rollouts) - len(clean_ones)} of {len(rollouts)} rollouts.", flush=True
-        )
-        if not clean_ones:
-            raise ValueError(
-                f"Every training problem stands in {names}; nothing is left to train on."
-            )
-        rollouts = clean_ones
-    return rollouts, (found, counted)
-
-
-def student_messages(
-    rollouts: Sequence[Rollout], prompt: str = "student", tools: str = ""
-) -> list[tuple[Message, ...]]:
-    """The rollouts' conversations under the student's system prompt, the one that inference will send.
-
-    tools: files of tools that are not found by their names.
-    """
-    given = {tool.name: tool for tool in load_tools(tools)}
-    prompts: dict[tuple[str, ...], str] = {}
-    conversations = []
-    for rollout in rollouts:
-        trajectory = rollout.trajectory
-        if (names := trajectory.tools) not in prompts:
-            if trajectory.method == "agent":
-                loaded = [given.get(name) or load_tools(name)[0] for name in names]
-                prompts[names] = make_agent(Model(), loaded, prompt=prompt).system_prompt
-            else:
-                prompts[names] = read_prompt("cot")
-        system = Message(role="system", content=prompts[names])
-        conversations.append((system, *_as_asked(trajectory)))
-    return conversations
-
-
-def _as_asked(trajectory: Trajectory) -> list[Message]:
-    """The conversation from the question on: without the first thought that was put beside it."""
-    said = [m for m in trajectory.messages if m.role != "system"]
-    if trajectory.first_thought == "prompt":
-        head, question, _ = said[0].content.partition(trajectory.question)
-        said[0] = Message(role="user", content=head + question)
-    return said
-
-
-def _train(
-    rollouts,
-    base,
-    student,
-    out,
-    *,
-    method,
-    full,
-    rate,
-    epochs,
-    batch_size,
-    rank,
-    alpha,
-    dropout,
-    max_length,
-    warmup,
-    stop_at,
-    prompt,
-    tools,
-    seed,
-) -> dict:
+def fine_tune(rollouts: list[Rollout], base: str, student: str, out: Path, s: Settings) -> dict:
+    """The training itself, in a folder that is held."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # TRL reports its use otherwise
     import torch
-    from datasets import Dataset
-    from peft import LoraConfig
-    from transformers import (
-        PrinterCallback,
-        TrainerCallback,
-        set_seed,
-    )
-    from trl import SFTConfig, SFTTrainer
+    from transformers import EarlyStoppingCallback, PrinterCallback, set_seed
 
-    set_seed(seed)
+    from agents.weights import load_pretrained
+
+    from .callbacks import Advance, Checkpoints, Guard, Metrics, last_whole, read_metrics
+    from .progress import progress
+    from .save import enough_disk, finish, save_student
+
+    set_seed(s.seed)
     cuda = torch.cuda.is_available()
-    model, tokenizer = load_pretrained(base, torch.bfloat16 if cuda and not full else torch.float32)
+    model, tokenizer = load_pretrained(
+        base,
+        torch.bfloat16 if cuda and not s.full else torch.float32,
+        **_loading(s, cuda),
+    )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    samples, too_long = encode_checked(
-        tokenizer, student_messages(rollouts, prompt, tools), max_length
-    )
-    tokens, trained = (
-        sum(len(s.input_ids) for s in samples),
-        sum(e - b for s in samples for b, e in s.spans()),
-    )
-    print(
-        f"{len(samples)} samples of {len(rollouts)} rollouts, {tokens} tokens, {trained} trained on; checked.",
-        flush=True,
-    )
-    trainer = SFTTrainer(
-        model=model,
-        processing_class=tokenizer,
-        train_dataset=Dataset.from_list(
-            [{"input_ids": s.input_ids, "labels": s.labels} for s in samples]
-        ),
-        peft_config=None
-        if full
-        else LoraConfig(
-            r=rank,
-            lora_alpha=alpha,
-            lora_dropout=dropout,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        ),
-        args=SFTConfig(
-            output_dir=str(out / "checkpoints"),
-            num_train_epochs=epochs,
-            per_device_train_batch_size=batch_size,
-            learning_rate=rate,
-            lr_scheduler_type="linear",
-            warmup_steps=warmup,
-            max_length=None,  # TRL would cut the end of a trajectory, its answer; too long ones are out already
-            packing=False,
-            train_sampling_strategy="group_by_length",
-            bf16=cuda or fast_bf16(),
-            use_cpu=not cuda,
-            gradient_checkpointing=cuda,
-            dataloader_pin_memory=cuda,
-            logging_steps=20,
-            save_strategy="no",
-            report_to=[],
-            seed=seed,
-            disable_tqdm=True,
-        ),
-    )
-    start = time.monotonic()
-    with progress(
-        f"train {out.name}", trainer_steps(len(samples), batch_size, epochs, stop_at)
-    ) as advance:
-
-        class Advance(TrainerCallback):
-            def on_step_end(self, args, state, control, **_):
-                advance()
-                if state.global_step >= stop_at * state.max_steps:
-                    control.should_training_stop = True
-
+    data = encode_rollouts(tokenizer, rollouts, s)
+    enough_disk(out, model, s)
+    say(described(data, len(rollouts)))
+    trainer = make_trainer(model, tokenizer, data, out, s)
+    guard = Guard()
+    metrics = Metrics(out, guard)
+    metrics.trainer = trainer
+    early = out / "early" if s.early_at else None
+    steps = trainer_steps(len(data.train), s)
+    begun = last_whole(out / "checkpoints")
+    _remove_broken(out / "checkpoints")
+    first_try(trainer, data)
+    with progress(f"train {out.name}", steps) as advance:
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(Advance())
-        trainer.train()
-    seconds = time.monotonic() - start
-    _save(trainer, tokenizer, base, student, out, full)
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        for callback in (
+            guard,
+            metrics,
+            Advance(advance),
+            Checkpoints(s.early_at, lambda: save_student(trainer, tokenizer, base, student, early)),
+            *([EarlyStoppingCallback(s.patience)] if s.patience else ()),
+        ):
+            trainer.add_callback(callback)
+        if begun:
+            say(f"Going on from step {begun.name.rpartition('-')[2]}.")
+            for _ in range(int(begun.name.rpartition("-")[2])):
+                advance()
+        with memory_told(data.longest):
+            trainer.train(resume_from_checkpoint=str(begun) if begun else None)
+    save_student(trainer, tokenizer, base, student, out)
+    if not first_process():
+        return {}
+    lines = read_metrics(out / "metrics.jsonl")
+    losses = [line["loss"] for line in lines if line.get("loss") is not None]
+    held_out = [line["validation"] for line in lines if line.get("validation") is not None]
+    seconds = lines[-1]["seconds"] if lines else 0.0
     summary = {
         "rollouts": len(rollouts),
-        "samples": len(samples),
-        "too_long": too_long,
-        "tokens": tokens,
-        "trained_tokens": trained,
+        "samples": len(data.train),
+        "validation_samples": len(data.validation),
+        "too_long": data.too_long,
+        "shortened": data.shortened,
+        "tokens": data.tokens,
+        "trained_tokens": data.trained_tokens,
         "steps": trainer.state.global_step,
-        "first_loss": losses[0] if losses else None,
-        "last_loss": losses[-1] if losses else None,
+        "skipped_steps": guard.skipped,
+        "first_loss": _mean(losses[:20]),
+        "last_loss": _mean(losses[-20:]),
+        "validation_loss": min(held_out, default=None),
         "seconds": round(seconds, 1),
-        "tokens_per_second": round(tokens * epochs * stop_at / seconds),
+        "tokens_per_second": round(
+            sum(line.get("tokens", 0) for line in lines) / max(seconds, 1e-9)
+        ),
     }
-    write_json(out / "train.json", {**summary, "losses": losses})
+    finish(out, tokenizer, rollouts, data, s, summary)
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return summary
 
 
-def trainer_steps(samples: int, batch_size: int, epochs: float, stop_at: float) -> int:
-    return math.ceil(stop_at * math.ceil(epochs * math.ceil(samples / batch_size)))
+def certified(out: Path) -> bool:
+    """The parity certificate of the student, printed. Raises RunError where it fails; the student stays."""
+    from .parity import certify, print_certificate
+
+    certificate = certify(str(out))
+    print_certificate(certificate)
+    if not certificate.passed:
+        raise RunError(
+            f"{out} is trained, but what is served is not what was trained; {out / 'parity.json'} says where."
+        )
+    return True
 
 
-def encode_checked(tokenizer, conversations, max_length: int) -> tuple[list[Sample], int]:
-    """Samples of all conversations, each checked against inference; and how many were too long."""
-    kept, too_long = [], 0
-    for messages in conversations:
-        samples = encode(tokenizer, messages)
-        check(tokenizer, messages, samples)
-        fitting = [sample for sample in samples if len(sample.input_ids) <= max_length]
-        too_long += len(samples) - len(fitting)
-        kept += fitting
-    if not kept:
-        raise ValueError(f"Every sample is longer than {max_length} tokens; raise --max-length.")
-    return kept, too_long
+def make_trainer(model, tokenizer, data, out: Path, s: Settings):
+    """TRL's trainer as it suits the machine: ours, or on CUDA with flash attention TRL's with packing."""
+    import torch
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    from .lora import lora_config
+    from .trainer import StudentTrainer
+
+    cuda = torch.cuda.is_available()
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if s.batch_size % processes:
+        raise ValueError(
+            f"A batch of {s.batch_size} samples cannot be shared by {processes} processes."
+        )
+    checkpointing = cuda if s.checkpointing is None else s.checkpointing
+    packing = cuda and flash_attention() and not any(x.weights for x in data.train)
+    together = processes == 1 and not checkpointing and not packing
+    one = 1 if packing or not together else s.batch_size
+    args = SFTConfig(
+        output_dir=str(out / "checkpoints"),
+        num_train_epochs=s.epochs,
+        per_device_train_batch_size=one,
+        gradient_accumulation_steps=s.batch_size // processes // one,
+        learning_rate=s.rate,
+        lr_scheduler_type=s.schedule,
+        warmup_steps=s.warmup,
+        # TRL would cut the end of a trajectory, its answer; too long ones are out already.
+        max_length=data.longest if packing else None,
+        packing=packing,
+        remove_unused_columns=packing,
+        dataset_kwargs=None if packing else {"skip_prepare_dataset": True},
+        bf16=cuda or fast_bf16(),
+        use_cpu=not cuda,
+        gradient_checkpointing=checkpointing,
+        dataloader_pin_memory=False,
+        logging_steps=20,
+        save_strategy="steps",
+        save_steps=s.checkpoint_steps,
+        save_total_limit=2,
+        eval_strategy="steps" if data.validation else "no",
+        eval_steps=s.checkpoint_steps,
+        load_best_model_at_end=bool(data.validation),
+        metric_for_best_model="eval_loss" if data.validation else None,
+        report_to=s.trackers() or [],
+        run_name=out.name,
+        seed=s.seed,
+        disable_tqdm=True,
+    )
+    shared = {
+        "model": model,
+        "processing_class": tokenizer,
+        "train_dataset": Dataset.from_list([_row(sample) for sample in data.train]),
+        "eval_dataset": Dataset.from_list([_row(sample) for sample in data.validation])
+        if data.validation
+        else None,
+        "peft_config": None if s.full else lora_config(s),
+        "args": args,
+    }
+    if packing:
+        return SFTTrainer(**shared)
+    return StudentTrainer(**shared, together=together, longest=data.longest)
+
+
+def first_try(trainer, data) -> None:
+    """The longest sample forwards and backwards, so that a machine too small is told before the first step."""
+    import torch
+
+    if not hasattr(trainer, "agree"):
+        return
+    longest = max(data.train, key=lambda sample: len(sample.input_ids))
+    batch = [_row(sample) for sample in (longest, *data.train[:1])]
+    with torch.random.fork_rng(), memory_told(data.longest):
+        if not trainer.agree(batch):
+            say("This model does not read a shared prompt alike; every sample is read whole.")
+        if trainer.together:
+            rows = trainer.data_collator(batch[:1])
+            trainer._read_together(trainer.model, trainer._prepare_inputs(rows), 1.0)
+    trainer.model.zero_grad(set_to_none=True)
+
+
+class memory_told:
+    """Says what to change when the machine's memory is used up."""
+
+    def __init__(self, longest: int):
+        self.longest = longest
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, _) -> None:
+        import torch
+
+        used_up = isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+            isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+        )
+        if used_up:
+            raise RunError(
+                f"The memory was used up; the longest sample has {self.longest} tokens. Lower --max-length (with "
+                "--too-long shorten), train an adapter instead of all weights, or on a GPU say --checkpointing or "
+                "--qlora. `--dry-run` says how much is needed."
+            ) from error
+
+
+def trainer_steps(samples: int, s: Settings) -> int:
+    return math.ceil(s.epochs * math.ceil(samples / s.batch_size))
+
+
+def described(data, rollouts: int) -> str:
+    text = (
+        f"{len(data.train)} samples of {rollouts} rollouts, {data.tokens} tokens, {data.trained_tokens} trained on, "
+        f"the longest {data.longest}; checked."
+    )
+    if data.validation:
+        text += f" {len(data.validation)} samples held out."
+    if data.too_long:
+        text += f" {data.too_long} rollouts left out: too long."
+    if data.shortened:
+        text += f" {data.shortened} rollouts shortened."
+    return text
+
+
+def say(text: str) -> None:
+    if first_process():
+        print(text, flush=True)
+
+
+def flash_attention() -> bool:
+    from transformers.utils import is_flash_attn_2_available
+
+    return is_flash_attn_2_available()
 
 
 def fast_bf16() -> bool:
@@ -352,45 +319,38 @@ def fast_bf16() -> bool:
     return "avx512_bf16" in flags or " bf16" in flags
 
 
-def _save(trainer, tokenizer, base: str, student: str, out: Path, full: bool) -> None:
-    if full:
-        trainer.save_model(str(out))
-        return
-    folder = Path(base)
-    beside = (
-        folder.is_dir() and sum(f.stat().st_size for f in folder.iterdir() if f.is_file()) < SMALL
-    )
-    if beside:
-        for file in folder.iterdir():
-            if file.suffix in (".json", ".safetensors", ".jinja", ".model", ".txt"):
-                shutil.copy2(file, out / file.name)
-    trainer.model.save_pretrained(str(out))
-    config = json.loads((out / "adapter_config.json").read_text(encoding="utf-8"))
-    write_json(
-        out / "adapter_config.json",
-        {**config, "base_model_name_or_path": "." if beside else student},
-    )
-    (out / "README.md").unlink(
-        missing_ok=True
-    )  # PEFT's form, not filled in, with the base's local path
-    tokenizer.save_pretrained(str(out))
+def _loading(s: Settings, cuda: bool) -> dict:
+    """How the base is loaded beside its precision."""
+    settings: dict = {}
+    if cuda and flash_attention():
+        settings["attn_implementation"] = "flash_attention_2"
+    if s.qlora:
+        import torch
+        from transformers import BitsAndBytesConfig
 
-
-def _sensible(
-    rate, epochs, batch_size, rank, alpha, dropout, max_length, warmup, stop_at, seed
-) -> None:
-    least = {"batch_size": batch_size, "rank": rank, "alpha": alpha, "max_length": max_length}
-    for name, value in least.items():
-        if value < 1:
-            raise ValueError(f"{name} starts at 1, not {value}.")
-    if not 0 < stop_at <= 1:
-        raise ValueError(f"stop_at is a share of the steps, above 0 and at most 1, not {stop_at}.")
-    if not (rate > 0 and epochs > 0 and 0 <= dropout < 1 and warmup >= 0 and seed >= 0):
-        raise ValueError(
-            "rate and epochs are above 0, dropout is from 0 to below 1, warmup and seed at least 0."
+        settings["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
         )
+    return settings
 
 
-def _finished(out: Path) -> None:
-    if any((out / name).is_file() for name in WEIGHTS):
-        raise ValueError(f"{out} holds a trained student; name another folder.")
+def _row(sample) -> dict:
+    row = {"input_ids": sample.input_ids, "labels": sample.labels}
+    return row if sample.weights is None else {**row, "weights": sample.weights}
+
+
+def _remove_broken(checkpoints: Path) -> None:
+    """Of a run that was killed while it wrote one."""
+    from .callbacks import WHOLE
+
+    if first_process():
+        for folder in checkpoints.glob("checkpoint-*"):
+            if not (folder / WHOLE).is_file():
+                shutil.rmtree(folder)
+
+
+def _mean(values: list[float]) -> float | None:
+    return round(sum(values) / len(values), 4) if values else None

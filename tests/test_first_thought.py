@@ -22,7 +22,7 @@ from distill.__main__ import app
 from distill.collect import FIRST_THOUGHTS, collect
 from distill.pocket.teacher import PocketTeacher
 from distill.rollout import FILE, Rollout, read_rollouts
-from distill.train import student_messages
+from distill.training_data import student_messages
 
 from .scripted import ScriptedModel, step
 

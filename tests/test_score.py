@@ -16,7 +16,7 @@ from distill.problems import Problem, write_problems
 from distill.rollout import read_rollouts
 from distill.run import held
 from distill.score import rescore
-from distill.train import decontaminated
+from distill.training_data import decontaminated
 
 from .scripted import ScriptedModel
 from .test_study import PROBLEMS, folder, made, rollout

@@ -12,7 +12,8 @@ from distill.filter import KEPT, filter_rollouts
 from distill.problems import Problem
 from distill.rollout import FILE, Rollout, read_rollouts, run_rollouts
 from distill.solvers import load_tools
-from distill.train import read_kept, student_messages, train
+from distill.train import train
+from distill.training_data import read_kept, student_messages
 
 from .scripted import ScriptedModel, step
 

@@ -1,0 +1,147 @@
+"""What is done at every step of a training beside training: note it, guard it, mark what is whole.
+
+A step whose gradient is not finite is skipped; AdamW would carry it into every weight.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from transformers import TrainerCallback
+
+from .run import RunError
+
+WHOLE = "whole"
+"""The file that a checkpoint holds once all of it is written."""
+METRICS = "metrics.jsonl"
+BAD_STEPS = 3
+"""Steps in a row without a finite gradient after which a training stops."""
+
+
+class Guard(TrainerCallback):
+    """Skips a step without a finite gradient, counts it, and stops the training when that goes on."""
+
+    def __init__(self):
+        self.skipped = self.in_a_row = 0
+        self.now = False
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **_):
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        self.now = not all(bool(torch.isfinite(g).all()) for g in gradients)
+        self.in_a_row = self.in_a_row + 1 if self.now else 0
+        self.skipped += self.now
+        if self.now:
+            model.zero_grad(set_to_none=True)  # AdamW passes over what has no gradient
+        if self.in_a_row >= BAD_STEPS:
+            raise RunError(
+                f"The gradient was not finite in {BAD_STEPS} steps in a row, the last of them step "
+                f"{state.global_step + 1}. Lower --rate, or leave out the samples that cause it; the last "
+                "checkpoint holds finite weights."
+            )
+
+
+class Metrics(TrainerCallback):
+    """A line of `metrics.jsonl` per step, and per evaluation."""
+
+    def __init__(self, out: Path, guard: Guard):
+        self.file, self.guard = out / METRICS, guard
+        self.trainer = None
+        self.norm: float | None = None
+
+    def on_train_begin(self, args, state, control, **_):
+        self.started = time.monotonic()
+        self.before = 0.0
+        if state.is_world_process_zero:
+            kept = [line for line in read_metrics(self.file) if line["step"] <= state.global_step]
+            self.before = max((line["seconds"] for line in kept), default=0.0)
+            self.file.write_text("".join(map(_line, kept)), encoding="utf-8")
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **_):
+        norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
+        self.norm = float(torch.stack(norms).norm()) if norms else None  # after clipping
+
+    def on_step_end(self, args, state, control, optimizer=None, **_):
+        trainer = self.trainer
+        if not hasattr(trainer, "step_loss"):
+            return  # TRL's own, which says less and less often: `on_log`
+        self._write(
+            state,
+            loss=_finite(trainer.step_loss),
+            gradient=_finite(self.norm),
+            rate=optimizer.param_groups[0]["lr"] if optimizer else None,
+            tokens=trainer.step_tokens,
+            trained=trainer.step_trained,
+            **({"skipped": True} if self.guard.now else {}),
+        )
+
+    def on_log(self, args, state, control, logs=None, **_):
+        if not hasattr(self.trainer, "step_loss") and "loss" in (logs or {}):
+            self._write(state, loss=_finite(logs["loss"]), rate=logs.get("learning_rate"))
+
+    def on_evaluate(self, args, state, control, metrics=None, **_):
+        self._write(state, validation=_finite((metrics or {}).get("eval_loss")))
+
+    def _write(self, state, **values) -> None:
+        if not state.is_world_process_zero:
+            return
+        seconds = round(self.before + time.monotonic() - self.started, 2)
+        with self.file.open("a", encoding="utf-8") as lines:
+            lines.write(_line({"step": state.global_step, **values, "seconds": seconds}))
+
+
+class Checkpoints(TrainerCallback):
+    """Marks a checkpoint that is wholly written; keeps the student as it was early on, where asked for."""
+
+    def __init__(self, early_at: float | None, keep_early: Callable[[], None]):
+        self.early_at, self.keep_early = early_at, keep_early
+
+    def on_save(self, args, state, control, **_):
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+
+    def on_step_end(self, args, state, control, **_):
+        if self.early_at is None:
+            return
+        at = math.ceil(self.early_at * state.max_steps)
+        if state.global_step == at:
+            self.keep_early()
+
+
+class Advance(TrainerCallback):
+    """Moves a progress bar."""
+
+    def __init__(self, advance: Callable[[], None]):
+        self.advance = advance
+
+    def on_step_end(self, args, state, control, **_):
+        self.advance()
+
+
+def last_whole(folder: Path) -> Path | None:
+    """The newest checkpoint that was wholly written."""
+    found = [f.parent for f in folder.glob(f"checkpoint-*/{WHOLE}")]
+    return max(found, key=lambda f: int(f.name.rpartition("-")[2]), default=None)
+
+
+def read_metrics(file: Path) -> list[dict]:
+    """The lines of a `metrics.jsonl`; a half-written last one is left out."""
+    found = []
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            break
+    return found
+
+
+def _line(values: dict) -> str:
+    return json.dumps(values, allow_nan=False) + "\n"
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -67,20 +67,20 @@ class Metrics(TrainerCallback):
 
     def on_step_end(self, args, state, control, optimizer=None, **_):
         trainer = self.trainer
-        if not hasattr(trainer, "step_loss"):
+        if not hasattr(trainer, "measured"):
             return  # TRL's own, which says less and less often: `on_log`
+        measured = trainer.measured()
         self._write(
             state,
-            loss=_finite(trainer.step_loss),
+            loss=_finite(measured.pop("loss")),
             gradient=_finite(self.norm),
             rate=optimizer.param_groups[0]["lr"] if optimizer else None,
-            tokens=trainer.step_tokens,
-            trained=trainer.step_trained,
+            **measured,
             **({"skipped": True} if self.guard.now else {}),
         )
 
     def on_log(self, args, state, control, logs=None, **_):
-        if not hasattr(self.trainer, "step_loss") and "loss" in (logs or {}):
+        if not hasattr(self.trainer, "measured") and "loss" in (logs or {}):
             self._write(state, loss=_finite(logs["loss"]), rate=logs.get("learning_rate"))
 
     def on_evaluate(self, args, state, control, metrics=None, **_):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -79,8 +78,6 @@ def demo(
         for method in METHODS:
             with _timed(clock, f"train {method}"):
                 _train_student(out, method, seed)
-        with _timed(clock, "train early"):
-            _train_student(out, "agent", seed, early=True)
         with _timed(clock, "evaluate teacher"):
             evaluate(
                 ",".join(BENCHMARKS),
@@ -95,8 +92,8 @@ def demo(
         for name, student, n, settings in (
             *((method, method, limit, {"method": method}) for method in METHODS),
             ("agent-sag", "agent", few, sag),
-            ("early", "early", few, {}),
-            ("early-sag", "early", few, sag),
+            ("early", "agent/early", few, {}),
+            ("early-sag", "agent/early", few, sag),
         ):
             with _timed(clock, f"evaluate {name}"):
                 evaluate(
@@ -125,11 +122,11 @@ def demo(
     return found
 
 
-def _train_student(out: Path, method: str, seed: int, early: bool = False) -> None:
-    student = out / f"student-{'early' if early else method}"
+def _train_student(out: Path, method: str, seed: int) -> None:
+    """From where an interrupted demo left it; of the agent's training, the early checkpoint is kept too."""
+    student = out / f"student-{method}"
     if (student / "train.json").is_file():
         return
-    shutil.rmtree(student, ignore_errors=True)  # of a run that was stopped in the middle
     train(
         [out / f"teacher-{method}"],
         BASE,
@@ -137,7 +134,7 @@ def _train_student(out: Path, method: str, seed: int, early: bool = False) -> No
         rate=RATE,
         warmup=WARMUP,
         dropout=0.0,
-        stop_at=EARLY if early else 1.0,
+        early_at=EARLY if method == "agent" else None,
         seed=seed,
     )
 
@@ -191,7 +188,7 @@ def _speeds(out: Path, clock: dict[str, float]) -> dict:
     beside = datetime.fromisoformat(run["ended"]) - datetime.fromisoformat(run["started"])
     clock = {**clock, "evaluate base": beside.total_seconds()}
     speeds = {name: {"seconds": seconds} for name, seconds in clock.items()}
-    for name in (*METHODS, "early"):
+    for name in METHODS:
         summary = json.loads((out / f"student-{name}" / "train.json").read_text(encoding="utf-8"))
         speeds[f"train {name}"]["tokens_per_second"] = summary["tokens_per_second"]
     for name in EVALUATIONS:

@@ -7,11 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .run import first_process
+
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Callable[[], None]]:
     """Yields a function to call once per finished piece."""
     start, done = time.monotonic(), 0
+    if not first_process():
+        yield lambda: None
+        return
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,11 @@ LIBRARIES = (
 
 class RunError(RuntimeError):
     """The run cannot go on, by no mistake of the caller's; the message says why and what to do."""
+
+
+def first_process() -> bool:
+    """Of those that a launcher (accelerate, torchrun) started; it alone writes and prints."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager

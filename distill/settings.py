@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 
 TRACKERS = ("trackio", "tensorboard", "wandb")
 TOO_LONG = ("drop", "shorten")
+SCHEDULES = ("linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt")
 KINDS = ("first", "other", "final", "error")
 
 
@@ -76,6 +77,8 @@ class Settings:
             )
         if self.too_long not in TOO_LONG:
             raise ValueError(f"too_long is {' or '.join(TOO_LONG)}, not {self.too_long!r}.")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule is one of {', '.join(SCHEDULES)}; not {self.schedule!r}.")
         if self.patience and not self.validation:
             raise ValueError("patience needs a validation share: say --validation 0.05.")
         if self.full and (self.qlora or self.dora or self.rslora):

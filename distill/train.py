@@ -10,14 +10,14 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 
 from agents.models import resolve
 
 from .contamination import write as write_contamination
 from .rollout import Rollout
-from .run import RunError, run_folder
+from .run import RunError, first_process, run_folder
 from .settings import Settings
 from .training_data import decontaminated, encode_rollouts, read_kept, student_messages
 
@@ -57,7 +57,8 @@ def train(
             f"`python -m distill merge {student} --out DIR`."
         )
     rollouts = read_kept(folders, asked.method)
-    rollouts, contamination = decontaminated(rollouts, against, drop_contaminated, asked.seed)
+    with nullcontext() if first_process() else redirect_stdout(None):
+        rollouts, contamination = decontaminated(rollouts, against, drop_contaminated, asked.seed)
     student_messages(rollouts[:1], asked.prompt, asked.tools)  # told now if a tool is missing
     if dry_run:
         from .plan import plan
@@ -78,11 +79,6 @@ def train(
             write_contamination(out, *contamination)
         summary = fine_tune(rollouts, base, student, out, asked)
         return {**summary, "parity": certified(out)} if first_process() else {}
-
-
-def first_process() -> bool:
-    """Of those that a launcher (accelerate, torchrun) started; it alone writes and prints."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def fine_tune(rollouts: list[Rollout], base: str, student: str, out: Path, s: Settings) -> dict:

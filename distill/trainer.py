@@ -47,8 +47,7 @@ class StudentTrainer(SFTTrainer):
         self.together = together
         self.share = together and can_share(self.model.config, longest)
         self.fold = foldable(self.model) if together else []
-        self.step_tokens = self.step_trained = 0
-        self.step_loss = 0.0
+        self.step_loss = self.step_tokens = self.step_trained = 0.0
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
@@ -76,6 +75,14 @@ class StudentTrainer(SFTTrainer):
         )
         count = trained_weight(inputs) if num_items_in_batch is None else num_items_in_batch
         return total / max(count, 1e-9) * self.accelerator.num_processes
+
+    def measured(self) -> dict[str, float]:
+        """Of the last step, over all processes: loss, tokens read, and how many were trained on, by weight."""
+        here = torch.tensor([self.step_loss, self.step_tokens], device=self.args.device)
+        if (processes := self.accelerator.num_processes) > 1:
+            here = self.accelerator.gather(here[None]).sum(0)
+        loss, tokens = here.tolist()
+        return {"loss": loss / processes, "tokens": int(tokens), "trained": self.step_trained}
 
     def _read_together(self, model, inputs, count: float) -> Tensor:
         start = shared_start(inputs["input_ids"], inputs["labels"]) if self.share else 0

@@ -189,7 +189,7 @@ def make_trainer(model, tokenizer, data, out: Path, s: Settings):
             f"A batch of {s.batch_size} samples cannot be shared by {processes} processes."
         )
     checkpointing = cuda if s.checkpointing is None else s.checkpointing
-    packing = cuda and flash_attention() and not any(x.weights for x in data.train)
+    packing = cuda and flash_attention() and not any("weights" in _row(x) for x in data.train)
     together = processes == 1 and not checkpointing and not packing
     one = 1 if packing or not together else s.batch_size
     args = SFTConfig(
@@ -335,7 +335,8 @@ def _loading(s: Settings, cuda: bool) -> dict:
 
 def _row(sample) -> dict:
     row = {"input_ids": sample.input_ids, "labels": sample.labels}
-    return row if sample.weights is None else {**row, "weights": sample.weights}
+    # A weight of 0 is in the labels already.
+    return {**row, "weights": sample.weights} if {*(sample.weights or ())} - {0.0, 1.0} else row
 
 
 def _remove_broken(checkpoints: Path) -> None:

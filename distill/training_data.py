@@ -168,9 +168,7 @@ def encode_rollouts(tokenizer, rollouts: Sequence[Rollout], settings: Settings) 
     with progress("encode", len(rollouts)) as advance:
         for rollout, messages in zip(rollouts, conversations, strict=True):
             advance()
-            turns = None
-            if settings.mask_errors or weights:
-                turns = turn_weights(rollout.trajectory, settings.mask_errors, weights)
+            turns = turn_weights(rollout.trajectory, settings.mask_errors, weights)
             samples = encode(tokenizer, messages, turns)
             if max(len(s.input_ids) for s in samples) > settings.max_length:
                 shorter = None

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+from .merge import settled
 from .run import write_json
 from .settings import Settings
 from .training_data import prompt_of
@@ -35,6 +36,10 @@ def save_student(trainer, tokenizer, base: str, student: str, out: Path) -> None
                 if file.suffix in COPIED and not (out / file.name).exists():
                     shutil.copy2(file, out / file.name)
     tokenizer.save_pretrained(str(out))
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model
+    settled(model, tokenizer)
+    model.generation_config.save_pretrained(str(out))
 
 
 def _is_small(base: str) -> bool:

@@ -164,7 +164,7 @@ def certified(out: Path) -> bool:
     """The parity certificate of the student, printed. Raises RunError where it fails; the student stays."""
     from .parity import certify, print_certificate
 
-    certificate = certify(str(out))
+    certificate = certify(str(out), k=4, tokens=16)
     print_certificate(certificate)
     if not certificate.passed:
         raise RunError(

@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 
 from agents import load_model, make_agent, make_thinker, solve
 from agents.models import POCKET
-from agents.weights import load_pretrained
+from agents.template import end_of_turn_id
+from agents.weights import load_pretrained, load_tokenizer
 from distill.__main__ import app
 from distill.callbacks import read_metrics
 from distill.filter import KEPT, filter_rollouts
@@ -380,3 +381,17 @@ def test_a_recipe_says_only_what_its_verb_knows(recipe):
     verb = re.search(r"-m distill (\w+)", text)[1]
     command = typer.main.get_command(app).commands[verb]
     assert set(yaml.safe_load(text)) <= {parameter.name for parameter in command.params}
+
+
+def test_a_base_with_its_own_generation_settings_becomes_a_student_that_is_served_as_trained(
+    kept, tiny, tmp_path
+):
+    """Released models bring a repetition penalty, or stop only at the end of a text."""
+    base = shutil.copytree(tiny, tmp_path / "base")
+    file = base / "generation_config.json"
+    released = {"repetition_penalty": 1.1, "temperature": 0.7, "do_sample": True, "eos_token_id": 0}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **released}))
+    assert train([kept], str(base), tmp_path / "s", **FAST, dora=True)["parity"]
+    written = json.loads((tmp_path / "s" / "generation_config.json").read_text())
+    assert "repetition_penalty" not in written and not written["do_sample"]
+    assert end_of_turn_id(load_tokenizer(str(base))) in written["eos_token_id"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -160,6 +162,11 @@ def export(
     """Write a GGUF file for llama.cpp, and a Modelfile for Ollama beside it."""
     from ..export import export
 
-    file = export(student, out, quantization=quantization)
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always", UserWarning)
+        file = export(student, out, quantization=quantization)
+    for remark in remarks:
+        if issubclass(remark.category, UserWarning):
+            print(f"Note: {remark.message}", file=sys.stderr)
     print(file)
     last(json, {"out": str(out), "file": file.name})

@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 from transformers import TrainerCallback
 
+from .curves import METRICS
 from .run import RunError
 
 WHOLE = "whole"
 """The file that a checkpoint holds once all of it is written."""
-METRICS = "metrics.jsonl"
 BAD_STEPS = 3
 """Steps in a row without a finite gradient after which a training stops."""
 
@@ -46,12 +46,12 @@ class Guard(TrainerCallback):
 
 
 class Metrics(TrainerCallback):
-    """A line of `metrics.jsonl` per step, and per evaluation."""
+    """A line of `metrics.jsonl` per step, and per evaluation; sent to trackers too."""
 
-    def __init__(self, out: Path, guard: Guard):
-        self.file, self.guard = out / METRICS, guard
+    def __init__(self, out: Path, guard: Guard, send: Callable[[int, dict], None] | None = None):
+        self.file, self.guard, self.send = out / METRICS, guard, send
         self.trainer = None
-        self.norm: float | None = None
+        self.rate: float | None = None
 
     def on_train_begin(self, args, state, control, **_):
         self.started = time.monotonic()
@@ -61,11 +61,11 @@ class Metrics(TrainerCallback):
             self.before = max((line["seconds"] for line in kept), default=0.0)
             self.file.write_text("".join(map(_line, kept)), encoding="utf-8")
 
-    def on_pre_optimizer_step(self, args, state, control, model=None, **_):
-        norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
-        self.norm = float(torch.stack(norms).norm()) if norms else None  # after clipping
+    def on_pre_optimizer_step(self, args, state, control, optimizer=None, **_):
+        # By the end of the step the scheduler has moved on.
+        self.rate = optimizer.param_groups[0]["lr"] if optimizer else None
 
-    def on_step_end(self, args, state, control, optimizer=None, **_):
+    def on_step_end(self, args, state, control, **_):
         trainer = self.trainer
         if not hasattr(trainer, "measured"):
             return  # TRL's own, which says less and less often: `on_log`
@@ -73,15 +73,20 @@ class Metrics(TrainerCallback):
         self._write(
             state,
             loss=_finite(measured.pop("loss")),
-            gradient=_finite(self.norm),
-            rate=optimizer.param_groups[0]["lr"] if optimizer else None,
+            gradient=_finite(trainer.step_gradient),
+            rate=self.rate,
             **measured,
             **({"skipped": True} if self.guard.now else {}),
         )
 
     def on_log(self, args, state, control, logs=None, **_):
         if not hasattr(self.trainer, "measured") and "loss" in (logs or {}):
-            self._write(state, loss=_finite(logs["loss"]), rate=logs.get("learning_rate"))
+            self._write(
+                state,
+                loss=_finite(logs["loss"]),
+                gradient=_finite(logs.get("grad_norm")),
+                rate=logs.get("learning_rate"),
+            )
 
     def on_evaluate(self, args, state, control, metrics=None, **_):
         self._write(state, validation=_finite((metrics or {}).get("eval_loss")))
@@ -92,6 +97,8 @@ class Metrics(TrainerCallback):
         seconds = round(self.before + time.monotonic() - self.started, 2)
         with self.file.open("a", encoding="utf-8") as lines:
             lines.write(_line({"step": state.global_step, **values, "seconds": seconds}))
+        if self.send:
+            self.send(state.global_step, values)
 
 
 class Checkpoints(TrainerCallback):

@@ -86,10 +86,16 @@ def draw(study: Study, out: Path) -> list[Path]:
     written = []
     with rc_context(STYLE):
         for name, figure in (("report", accuracy(study)), ("tokens", tokens(study))):
-            written += [out / f"{name}.png", out / f"{name}.svg"]
-            figure.savefig(written[-2], dpi=150)
-            figure.savefig(written[-1], metadata={"Date": None})
+            written += save(figure, out, name)
     return written
+
+
+def save(figure, out: Path, name: str) -> list[Path]:
+    """Write it as .png and .svg."""
+    files = [out / f"{name}.png", out / f"{name}.svg"]
+    figure.savefig(files[0], dpi=150)
+    figure.savefig(files[1], metadata={"Date": None})
+    return files
 
 
 def accuracy(study: Study):
@@ -164,7 +170,7 @@ class View:
 
     def panels(self) -> list[tuple[str, tuple[Benchmark, ...]]]:
         """What has axes of its own: the average, where a row has all benchmarks, then each benchmark."""
-        single = [(f"{_short(b.name, 24)} (n = {b.n})", (b,)) for b in self.benchmarks]
+        single = [(f"{shortened(b.name, 24)} (n = {b.n})", (b,)) for b in self.benchmarks]
         rows = [row for series in self.series for row in series.rows.values()]
         if len(single) == 1 or not any(self.found(row, self.benchmarks) for row in rows):
             return single
@@ -199,9 +205,9 @@ def _series(rows: Iterable[Row]) -> list[Series]:
         seen[method] += 1
         found.append(
             Series(
-                _short(label, 60),
+                shortened(label, 60),
                 by_base,
-                _shade(COLOURS.get(method, OTHER), SHADES[variant % len(SHADES)]),
+                shade(COLOURS.get(method, OTHER), SHADES[variant % len(SHADES)]),
                 VARIANTS[variant % len(VARIANTS)],
                 MARKERS[len(found) % len(MARKERS)],
             )
@@ -259,7 +265,7 @@ def _by_size(view: View):
         ax.tick_params(axis="x", length=0)
         _scale(ax, view, benchmarks, large)
     axes[0].set_ylabel("accuracy, %")
-    _finish(
+    finish(
         figure,
         [*_handles(view), *_teacher_lines(view)],
         view.caption(
@@ -302,7 +308,7 @@ def _by_benchmark(view: View):
         ax.set_ylim(0, 112)
         ax.set_yticks(range(0, 101, 20))
         ax.set_ylabel("accuracy, %")
-    _finish(
+    finish(
         figure,
         [*_handles(view), *_teacher_lines(view)],
         view.caption(
@@ -372,10 +378,10 @@ def _by_tokens(view: View):
     if len(view.bases) > 1:
         handles += [
             (Line2D([], [], color="#999999", marker="o", ms=sizes[b], mec="white", lw=0),
-             _short(Path(b).name or b, 40))
+             shortened(Path(b).name or b, 40))
             for b in view.bases
         ]  # fmt: skip
-    _finish(
+    finish(
         figure,
         handles,
         view.caption(
@@ -495,7 +501,7 @@ def _teacher_lines(view: View) -> list[tuple]:
 
 def _teacher_name(row: Row) -> str:
     who = "" if "teacher" in row.label else "teacher: "
-    return _short(f"{who}{row.label} · {row.name}", 60)
+    return shortened(f"{who}{row.label} · {row.name}", 60)
 
 
 def _dashes():
@@ -504,7 +510,7 @@ def _dashes():
         yield (0, (1, 3))
 
 
-def _finish(figure, handles: list[tuple], caption: str) -> None:
+def finish(figure, handles: list[tuple], caption: str) -> None:
     """The legend on top, in as many columns as fit, and the caption below."""
     width = figure.get_size_inches()[0]
     widest = max(len(label) for _, label in handles)
@@ -540,14 +546,14 @@ def _marker_sizes(n: int) -> list[float]:
     return [6.5] if n == 1 else [5.0 + 6.0 * i / (n - 1) for i in range(n)]
 
 
-def _shade(colour: str, by: float) -> str:
+def shade(colour: str, by: float) -> str:
     """A colour taken towards black (by < 0) or white."""
     goal = 0 if by < 0 else 255
     parts = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     return "#" + "".join(f"{round(part + (goal - part) * abs(by)):02x}" for part in parts)
 
 
-def _short(text: str, most: int) -> str:
+def shortened(text: str, most: int) -> str:
     """One printable line. Matplotlib leaves out of a legend what begins with an underscore."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     text = text if len(text) <= most else text[: most - 1] + "…"
@@ -567,7 +573,9 @@ def _telling(names: list[str]) -> list[str]:
 
 def _wrap(text: str, width: int) -> str:
     """Broken after a hyphen or underscore where it is too wide, onto three lines at most."""
-    words = _short(text, 3 * width).replace("_", "_ ").replace("-", "- ").replace("/", "/ ").split()
+    words = (
+        shortened(text, 3 * width).replace("_", "_ ").replace("-", "- ").replace("/", "/ ").split()
+    )
     lines = [""]
     for word in words:
         glue = " " if lines[-1] and lines[-1][-1] not in "_-/" else ""

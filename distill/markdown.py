@@ -10,7 +10,7 @@ from collections import Counter
 from itertools import groupby
 
 from .figures import Share, macro_average
-from .results import Comparison, Result, Row, Study
+from .results import Comparison, Curve, Result, Row, Study
 
 NOTHING = "–"
 VERDICTS = {"better": "is better than", "tie": "ties with", "worse": "is worse than"}
@@ -19,7 +19,8 @@ LISTED = 12
 
 
 def markdown(study: Study) -> str:
-    """The table, what failed, the comparisons, the notes and how it was made; the figure as `report.png`."""
+    """The table, what failed, the comparisons, the students' losses, the notes and how it was made; the figures
+    as `report.png` and `loss.png`."""
     parts = [
         f"# {escape(study.title)}",
         _simulated(study),
@@ -30,6 +31,7 @@ def markdown(study: Study) -> str:
         _reading(study),
         _lost(study),
         _comparisons(study),
+        _training(study),
         _notes(study),
         _made(study),
     ]
@@ -179,6 +181,26 @@ def _numbers(pair: Comparison) -> str:
 
 def _count(value: float) -> str:
     return f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"
+
+
+def _training(study: Study) -> str:
+    if not study.curves:
+        return ""
+    lines = [f"- {escape(curve.label)}: {_course(curve)}" for curve in study.curves]
+    picture = "![The students' losses while they were trained](loss.png)"
+    return "\n\n".join(["## Training", picture, "\n".join(lines)])
+
+
+def _course(curve: Curve) -> str:
+    told = [f"loss {curve.smooth[0][1]:.3g} to {curve.smooth[-1][1]:.3g} in {curve.steps:,} steps"]
+    if curve.unit == "tokens":
+        told.append(f"{curve.smooth[-1][0]:,.0f} tokens trained on")
+    if curve.validation:
+        lowest = min(loss for _, loss in curve.validation)
+        told.append(f"on validation problems {lowest:.3g} at best")
+    if curve.skipped:
+        told.append(f"{len(curve.skipped)} skipped")
+    return ", ".join(told)
 
 
 def _simulated(study: Study) -> str:

@@ -27,11 +27,13 @@ def report(
     """Write the report of several runs' folders into `out`, and return what it shows.
 
     `report.html` opens anywhere without a network; `report.md` with `report.png` (or .svg) and `tokens.png`
-    is for a README or a model card; `report.json` holds the study, `results.json` its results alone.
+    is for a README or a model card, with `loss.png` where the students' folders say how they were trained;
+    `report.json` holds the study, `results.json` its results alone.
     teachers: folders of the teacher's runs, drawn as the line to reach. Raises ValueError for folders that hold
     no rollouts, and for an `out` that is a run's folder.
     """
     from .figures import draw
+    from .loss_figure import draw_losses
     from .markdown import markdown
     from .page import write_page
 
@@ -55,6 +57,7 @@ def report(
     write_json(out / "results.json", [result.model_dump() for result in made.results])
     write_json(out / "report.json", made.model_dump())
     draw(made, out)
+    draw_losses(made, out)
     write_text(out / "report.md", markdown(made))
     write_page(made, rollouts, out)
     return made

@@ -144,6 +144,27 @@ class Benchmark(Record):
     """Problems, of the row that has most."""
 
 
+class Curve(Record):
+    """A student's loss while it was trained. Points are pairs of where and how much."""
+
+    label: str
+    """The labels of its rows, and its name where another student has the same."""
+    rows: tuple[str, ...]
+    """Ids of the rows that it answers in, itself or as it was early on."""
+    unit: Literal["tokens", "steps"]
+    """Of where: tokens trained on so far, or steps where a file of the study lacks tokens."""
+    steps: int
+    loss: tuple[tuple[float, float], ...]
+    """Of each step, per trained token; of very many, the lowest and the highest of each few."""
+    smooth: tuple[tuple[float, float], ...]
+    """Its mean over the steps around."""
+    validation: tuple[tuple[float, float], ...] = ()
+    skipped: tuple[float, ...] = ()
+    """Where steps were left out, their gradient not being finite."""
+    early: float | None = None
+    """Where the early checkpoint was taken, if a row answers with it."""
+
+
 class Study(Record):
     """Everything that a report shows, but for the rollouts."""
 
@@ -155,5 +176,6 @@ class Study(Record):
     rows: tuple[Row, ...]
     results: tuple[Result, ...]
     comparisons: tuple[Comparison, ...] = ()
+    curves: tuple[Curve, ...] = ()
     notes: tuple[str, ...] = ()
     """What a reader must know: simulated outcomes, missing rollouts, rows on different problems."""

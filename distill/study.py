@@ -22,6 +22,7 @@ from agents.answers import same_words
 from agents.vote import grouped, largest
 
 from .compare import compare, pass_at, wilson
+from .curves import curves
 from .notes import notes
 from .problems import Problem
 from .results import Benchmark, Comparison, Result, Row, Study
@@ -77,6 +78,8 @@ def study(
     names = list(dict.fromkeys(result.benchmark for result in results))
     results.sort(key=lambda r: (names.index(r.benchmark), at[r.row]))
     comparisons = _compared(rows, results, scores) if compared else []
+    models = {id: list(dict.fromkeys(p.model for p in group)) for id, group in of_rows.items()}
+    losses, unread = curves(rows, models)
     return (
         Study(
             title=title,
@@ -88,7 +91,8 @@ def study(
             rows=rows,
             results=results,
             comparisons=comparisons,
-            notes=notes(runs, rows, results, of_rows, scores),
+            curves=losses,
+            notes=notes(runs, rows, results, of_rows, scores) + unread,
         ),
         cells,
     )

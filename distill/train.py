@@ -83,8 +83,8 @@ def train(
 
 def fine_tune(rollouts: list[Rollout], base: str, student: str, out: Path, s: Settings) -> dict:
     """The training itself, in a folder that is held."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # TRL reports its use otherwise
     import torch
+    from huggingface_hub import constants
     from transformers import EarlyStoppingCallback, PrinterCallback, set_seed
 
     from agents.weights import load_pretrained
@@ -92,7 +92,10 @@ def fine_tune(rollouts: list[Rollout], base: str, student: str, out: Path, s: Se
     from .callbacks import Advance, Checkpoints, Guard, Metrics, last_whole, read_metrics
     from .progress import progress
     from .save import enough_disk, finish, save_student
+    from .trackers import trackers
 
+    # TRL reports its use otherwise. The variable of this name was read when the library was imported.
+    constants.HF_HUB_DISABLE_TELEMETRY = True
     set_seed(s.seed)
     cuda = torch.cuda.is_available()
     model, tokenizer = load_pretrained(
@@ -107,14 +110,19 @@ def fine_tune(rollouts: list[Rollout], base: str, student: str, out: Path, s: Se
     say(described(data, len(rollouts)))
     trainer = make_trainer(model, tokenizer, data, out, s)
     guard = Guard()
-    metrics = Metrics(out, guard)
-    metrics.trainer = trainer
     early = out / "early" if s.early_at else None
     steps = trainer_steps(len(data.train), s)
     begun = last_whole(out / "checkpoints")
     _remove_broken(out / "checkpoints")
     first_try(trainer, data)
-    with progress(f"train {out.name}", steps) as advance:
+    names = s.trackers() if first_process() else ()
+    at = int(begun.name.rpartition("-")[2]) if begun else 0
+    with (
+        progress(f"train {out.name}", steps) as advance,
+        trackers(names, out, s.as_dict(), at) as send,
+    ):
+        metrics = Metrics(out, guard, send)
+        metrics.trainer = trainer
         trainer.remove_callback(PrinterCallback)
         for callback in (
             guard,
@@ -125,8 +133,8 @@ def fine_tune(rollouts: list[Rollout], base: str, student: str, out: Path, s: Se
         ):
             trainer.add_callback(callback)
         if begun:
-            say(f"Going on from step {begun.name.rpartition('-')[2]}.")
-            for _ in range(int(begun.name.rpartition("-")[2])):
+            say(f"Going on from step {at}.")
+            for _ in range(at):
                 advance()
         with memory_told(data.longest):
             trainer.train(resume_from_checkpoint=str(begun) if begun else None)
@@ -209,7 +217,7 @@ def make_trainer(model, tokenizer, data, out: Path, s: Settings):
         use_cpu=not cuda,
         gradient_checkpointing=checkpointing,
         dataloader_pin_memory=False,
-        logging_steps=20,
+        logging_steps=1 if packing else 20,
         save_strategy="steps",
         save_steps=s.checkpoint_steps,
         save_total_limit=2,
@@ -217,8 +225,7 @@ def make_trainer(model, tokenizer, data, out: Path, s: Settings):
         eval_steps=s.checkpoint_steps,
         load_best_model_at_end=bool(data.validation),
         metric_for_best_model="eval_loss" if data.validation else None,
-        report_to=s.trackers() or [],
-        run_name=out.name,
+        report_to=[],  # `Metrics` sends what `metrics.jsonl` has
         seed=s.seed,
         disable_tqdm=True,
     )

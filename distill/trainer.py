@@ -48,6 +48,8 @@ class StudentTrainer(SFTTrainer):
         self.share = together and can_share(self.model.config, longest)
         self.fold = foldable(self.model) if together else []
         self.step_loss = self.step_tokens = self.step_trained = 0.0
+        self.step_gradient: float | None = None
+        """The gradient's norm before it was clipped."""
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
@@ -66,6 +68,11 @@ class StudentTrainer(SFTTrainer):
             loss = self._read_together(model, self._prepare_inputs(inputs), num_items_in_batch)
         self.step_loss += loss.item()
         return loss
+
+    def _clip_grad_norm(self, model):
+        norm = super()._clip_grad_norm(model)
+        self.step_gradient = None if norm is None else float(norm)
+        return norm
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """As the class says; of every process's tokens where several work, so that their mean is the step's."""

@@ -16,7 +16,7 @@ import pytest
 from agents.trajectory import Message, Step, Trajectory, Usage, Votes
 from distill.page import BLOCK, write_page
 from distill.problems import Problem
-from distill.results import Benchmark, Comparison, Result, Row, Study
+from distill.results import Benchmark, Comparison, Curve, Result, Row, Study
 from distill.rollout import Rollout
 
 HOSTILE = (
@@ -76,6 +76,20 @@ def result(row: str, benchmark: str, **more) -> Result:
     return Result(row=row, benchmark=benchmark, **{**counts, **shares, **known, **more})
 
 
+def curve(label: str, **more) -> Curve:
+    points = ((10, 2.5), (20, 1.0), (30, 0.125))
+    fields = {
+        "label": label,
+        "rows": ("a",),
+        "unit": "tokens",
+        "steps": 3,
+        "loss": points,
+        "smooth": points,
+    }
+    marks = {"validation": ((20, 1.5),), "skipped": (10,), "early": 20}
+    return Curve(**(fields | marks | more))
+
+
 def study(text: str = "", **more) -> Study:
     """A teacher and two students on two benchmarks, one compared as (first, second) only."""
     rows = [
@@ -102,6 +116,7 @@ def study(text: str = "", **more) -> Study:
         "comparisons": [
             Comparison(**pair, **test, benchmark=b, detectable=None) for b in ("sums", "hops", None)
         ],
+        "curves": [curve(f"agent{text}"), curve("CoT", rows=("c",), validation=(), early=None)],
         "notes": [f"Read this. {text}"],
     }
     return Study(**(fields | more))
@@ -255,6 +270,19 @@ def test_a_browser_shows_hostile_text_as_text(tmp_path):
         assert ("capped at 0 MB" in shown) is (page is file)
     assert "Step 1" in shown
     assert "5 of 8 agree" in shown
+    assert "from 2.5 to 0.125 in 3 steps and 30 tokens, on validation problems 1.5 at best" in shown
+    assert len(paths(found, "loss")) == 2 + 2  # the chart's, and the legend's
+    assert len(paths(found, "held")) == 2 and len(paths(found, "skipped")) == 2 + 1
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
+def test_a_study_without_curves_has_no_section_for_them(tmp_path):
+    shown = Elements(_opened(write_page(study(curves=()), {}, tmp_path), "table", tmp_path))
+    assert not [a for _, a in shown.tags if "training" in (a.get("id"), a.get("href", "")[1:])]
+
+
+def paths(page: Elements, name: str) -> list[dict]:
+    return [a for tag, a in page.tags if tag == "path" and name in (a.get("class") or "").split()]
 
 
 def _opened(page, where: str, folder) -> str:

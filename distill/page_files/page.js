@@ -279,9 +279,11 @@
   const swatch = (...content) => s("svg", { width: 16, height: 14, "aria-hidden": "true" }, content);
 
   const tip = $("#tip");
+  /** lines: what is told of the element; or a function of the pointer's event that says it. */
   function tipped(element, lines, click) {
     const show = (event) => {
-      tip.replaceChildren(h("b", null, lines[0]), ...lines.slice(1).map((line) => h("div", null, line)));
+      const [first, ...rest] = typeof lines === "function" ? lines(event) : lines;
+      tip.replaceChildren(h("b", null, first), ...rest.map((line) => h("div", null, line)));
       tip.hidden = false;
       const { width, height } = tip.getBoundingClientRect();
       tip.style.left = `${Math.max(6, Math.min(innerWidth - width - 6, event.clientX + 14))}px`;
@@ -473,6 +475,105 @@
       ...(bySize.length > 1 ? bySize.map((base) => h("span", null, swatch(dark(base)), base.name)) : []),
       ...(marks.some(({ row }) => row.teacher) ? [h("span", null, swatch(s("path", { class: "dot hue-teacher", d: SHAPES[3](4.5), transform: "translate(8 7)" })), "teacher")] : []));
     $("#tokens .foot").textContent = `Tokens of all candidates of a step count. Up and to the left is better. ${state.bench ? "" : "Tokens are averaged over benchmarks as accuracy is. "}${simulatedNote()}`;
+  }
+
+  // ---- training ------------------------------------------------------------------------------------------------
+  const DASHES = [null, "7 3", "2 3", "9 3 2 3"]; // of the first, second, … student of one colour
+  const looks = (() => {
+    const seen = {};
+    return study.curves.map((curve) => {
+      const colour = hue(byId.get(curve.rows[0]));
+      seen[colour] = (seen[colour] ?? -1) + 1;
+      return { curve, colour, dashes: DASHES[seen[colour] % DASHES.length] };
+    });
+  })();
+  const loss = (value) => (known(value) ? String(+value.toPrecision(3)) : "–");
+  /** The number of the last point that is not after x; 0 where all are. */
+  const last = (points, x) => Math.max(0, points.findLastIndex(([at]) => at <= x));
+  function heightAt(points, x) {
+    const [before, after] = [points[last(points, x)], points[Math.min(last(points, x) + 1, points.length - 1)]];
+    const share = after[0] > before[0] ? Math.min(1, Math.max(0, (x - before[0]) / (after[0] - before[0]))) : 0;
+    return before[1] + share * (after[1] - before[1]);
+  }
+  /** Numbers for a scale, at 1, 2 and 5 times powers of ten. */
+  const decades = (low, high) => {
+    const found = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++)
+      found.push(...[1, 2, 5].map((digit) => digit * 10 ** power));
+    return found.filter((value) => value >= low && value <= high);
+  };
+  const even = (high, most) => {
+    const rough = high / most;
+    const step = decades(rough, rough * 10)[0] ?? rough;
+    return Array.from({ length: Math.floor(high / step + 1e-9) + 1 }, (_, i) => i * step);
+  };
+
+  function drawTraining() {
+    const box = $("#training .plot");
+    const width = Math.max(box.clientWidth - 14, 300);
+    const [left, right, above, height] = [52, width - 16, 22, Math.min(320, Math.max(240, width * 0.32))];
+    const floor = height - 46;
+    const unit = study.curves[0].unit === "tokens" ? "tokens trained on" : "steps";
+    const values = study.curves.flatMap((curve) => [...curve.smooth, ...curve.validation].map(([, y]) => y));
+    const [least, most] = [Math.min(...values), Math.max(...values)];
+    const log = least > 0 && most / least > 10;
+    const [low, high] = log ? [least / 1.15, most * 1.15] : [0, most * 1.08 || 1];
+    const share = log ? (value) => Math.log(Math.max(value, low) / low) / Math.log(high / low) : (value) => value / high;
+    const y = (value) => Math.max(above, floor - share(value) * (floor - above));
+    const far = Math.max(1, ...study.curves.flatMap((curve) => curve.smooth.at(-1)[0]));
+    const x = (value) => left + (value / far) * (right - left);
+    const path = (points) => `M${points.map(([at, value]) => `${x(at).toFixed(1)} ${y(value).toFixed(1)}`).join("L")}`;
+    const mark = (name, d, at, value, colour) => s("path", { class: `${name} ${colour}`, d, transform: `translate(${x(at)} ${y(value)})` });
+    const cursor = s("line", { class: "cursor", y1: above, y2: floor, visibility: "hidden" });
+    const lines = (event) => {
+      const at = Math.min(far, Math.max(0, ((event.clientX - cursor.ownerSVGElement.getBoundingClientRect().left - left) / (right - left)) * far));
+      fill(cursor, { x1: x(at), x2: x(at), visibility: "visible" }, []);
+      return [`${count(Math.round(at))} ${unit}`, ...study.curves.filter((curve) => at <= curve.smooth.at(-1)[0])
+        .map((curve) => `${curve.label}: ${loss(heightAt(curve.smooth, at))}`)];
+    };
+    const area = tipped(s("rect", { class: "hit area", x: left, y: above, width: right - left, height: floor - above }), lines);
+    area.addEventListener("pointerleave", () => cursor.setAttribute("visibility", "hidden"));
+    const words = `Line chart of loss against ${unit}: ${study.curves.map((curve) => `${curve.label} from ${loss(curve.smooth[0][1])} to ${loss(curve.smooth.at(-1)[1])} in ${times(curve.steps, "step")}`
+      + `${curve.unit === "tokens" ? ` and ${times(curve.smooth.at(-1)[0], "token")}` : ""}${curve.validation.length ? `, on validation problems ${loss(Math.min(...curve.validation.map(([, value]) => value)))} at best` : ""}`
+      + `${curve.skipped.length ? `, ${times(curve.skipped.length, "step")} skipped` : ""}`).join("; ")}.`;
+    box.replaceChildren(s("svg", { width, height, role: "img", "aria-label": words },
+      (log ? decades(low, high) : even(high, 5)).map((value) => [
+        s("line", { class: value || log ? "grid" : "axis", x1: left, x2: right, y1: y(value), y2: y(value) }),
+        s("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, loss(value))]),
+      s("text", { x: left - 44, y: 12 }, log ? "loss (log scale)" : "loss"),
+      even(far, width > 560 ? 8 : 4).filter(Number.isInteger).map((value) => [
+        s("line", { class: "axis", x1: x(value), x2: x(value), y1: floor, y2: floor + 4 }),
+        s("text", { x: x(value), y: floor + 17, "text-anchor": "middle" }, short(value))]),
+      s("text", { x: (left + right) / 2, y: floor + 37, "text-anchor": "middle" }, unit),
+      looks.map(({ curve, colour }) => (curve.loss.length > 1 && path(curve.loss) !== path(curve.smooth) ? s("path", { class: `loss each ${colour}`, d: path(curve.loss) }) : null)),
+      looks.map(({ curve, colour, dashes }) => s("path", { class: `loss ${colour}`, d: path(curve.smooth), "stroke-dasharray": dashes })),
+      looks.map(({ curve, colour }) => [
+        curve.validation.map(([at, value]) => mark("held", SHAPES[3](4), at, value, colour)),
+        curve.skipped.map((at) => mark("skipped", CROSS, at, heightAt(curve.smooth, at), "")),
+        known(curve.early) ? mark("early", SHAPES[0](4.5), curve.early, heightAt(curve.smooth, curve.early), colour) : null]),
+      cursor, area));
+  }
+  const CROSS = "M-4 -4L4 4M-4 4L4 -4";
+
+  /** The section as a whole; a study without curves has none. */
+  function beginTraining() {
+    if (!study.curves.length) {
+      $("#training").remove();
+      return void $('nav a[href="#training"]').remove();
+    }
+    const sign = (name, d, colour = "hue-teacher") => swatch(s("path", { class: `${name} ${colour}`, d, transform: "translate(8 7)" }));
+    const some = (test) => study.curves.some(test);
+    $("#training .legend").replaceChildren(...[
+      ...looks.map(({ curve, colour, dashes }) => h("span", null, s("svg", { width: 26, height: 14, "aria-hidden": "true" },
+        s("path", { class: `loss ${colour}`, d: "M1 7H25", "stroke-dasharray": dashes })), curve.label)),
+      some((curve) => curve.validation.length) && h("span", null, sign("held", SHAPES[3](4.5)), "on validation problems"),
+      some((curve) => known(curve.early)) && h("span", null, sign("early", SHAPES[0](4.5)), "early checkpoint"),
+      some((curve) => curve.skipped.length) && h("span", null, sign("skipped", CROSS), "step skipped"),
+    ].filter(Boolean));
+    $("#training .foot").textContent =
+      "Light: each step's loss per trained token; strong: its mean over the steps around, within a twentieth of them all. "
+      + "Every student is measured on its own trajectories: the shapes of curves compare, their heights only between students of one method.";
+    drawTraining();
   }
 
   // ---- outcomes ------------------------------------------------------------------------------------------------
@@ -968,6 +1069,7 @@
     drawTable();
     drawFigures();
     drawCompare();
+    beginTraining();
     drawLeft();
     fillFilters();
     if (section === "trajectories") refilter();
@@ -992,7 +1094,7 @@
       if (widths.get(target) === target.clientWidth) continue;
       const first = !widths.has(target);
       widths.set(target, target.clientWidth);
-      if (!first) requestAnimationFrame(target.closest("#figure") ? drawBars : drawTokens);
+      if (!first) requestAnimationFrame({ figure: drawBars, tokens: drawTokens, training: drawTraining }[target.closest("section").id]);
     }
   });
   document.querySelectorAll(".plot").forEach((plot) => resized.observe(plot));

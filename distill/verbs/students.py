@@ -75,7 +75,10 @@ def train(
         ),
     ] = None,
     track: Annotated[
-        str, typer.Option(help="Send metrics to trackio, tensorboard or wandb too.")
+        str,
+        typer.Option(
+            help="Send metrics to trackio, tensorboard or wandb too; wandb stays offline unless WANDB_MODE=online."
+        ),
     ] = "",
     prompt: Annotated[
         str | None,

@@ -1,7 +1,6 @@
 """A student on this machine: weights, or a LoRA adapter on its base, answering many runs at once.
 
-Agents run in threads and each asks for one reply at a time; requests that wait together are written
-together (agents/decode.py).
+Agents run in threads and each asks for one reply at a time; one engine writes them all (agents/engine.py).
 """
 
 from __future__ import annotations
@@ -9,17 +8,19 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
 
 from smolagents import Model
-from smolagents.models import ChatMessage, MessageRole
+from smolagents.models import ChatMessage, ChatMessageStreamDelta, MessageRole
 from smolagents.monitoring import TokenUsage
 
-from .template import end_of_turn_id, plain, prompt_ids
+from .engine import Engine, Row
+from .stops import Stops, cut, text_of
+from .template import end_of_turn_id, plain, prompt_ids, reply_ids
 from .weights import load_weights
 
-LINGER = 0.01
-"""Seconds without a new request after which a batch starts."""
+__all__ = ["LocalModel", "cut", "end_ids"]
+Cancelled = Callable[[], bool] | threading.Event
 
 
 class LocalModel(Model):
@@ -39,19 +40,17 @@ class LocalModel(Model):
 
         seed: with it, the same requests draw the same samples, whatever else is written beside them.
         """
-        from .decode import Decoder
-
         super().__init__(model_id=name or path, flatten_messages_as_text=True)
+        self.path = path
         self.model, self.tokenizer = load_weights(path)
         self.temperature = temperature
         self.max_tokens = max_tokens or self.model.generation_config.max_new_tokens or 1024
-        self.batch_size = batch_size
         self.seed = seed
-        self._decoder = Decoder(self.model, self.tokenizer, end_ids(self.model, self.tokenizer))
+        self.engine = Engine(self.model, end_ids(self.model, self.tokenizer), batch_size=batch_size)
+        self._adapters = None
         self._drawn: Counter[int] = Counter()
-        self._waiting: queue.SimpleQueue[_Request] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._worker: threading.Thread | None = None
+        self._stops: dict[tuple[str, ...], Stops] = {}
+        self._lock, self._swapping = threading.Lock(), threading.Lock()
 
     def generate(self, messages, stop_sequences=None, **settings) -> ChatMessage:
         """One reply; `settings` as in `sample`."""
@@ -66,45 +65,134 @@ class LocalModel(Model):
         prefix: str = "",
         temperature: float | None = None,
         max_tokens: int | None = None,
+        cancelled: Cancelled | None = None,
     ) -> list[ChatMessage]:
-        """n replies to the same messages, each with its token usage and finish reason.
+        """n replies to the same messages, each with its token usage.
 
         prefix: the unfinished start of the reply; the returned text begins with it.
+        cancelled: an event, or a function that is asked before each token; once it is set, or says yes, the
+            replies end as they are.
+        A reply's `raw` holds `finish_reason` ("stop", "length" or "cancelled"), `prompt_ids` (the prefix
+        with them) and `token_ids` (what was written, without the token that ends a turn).
         Raises ValueError for a prompt longer than the model's context.
         """
-        from .decode import Row
+        rows = self._rows(messages, n, stop_sequences, prefix, temperature, max_tokens, cancelled)
+        self._write(rows)
+        return [
+            ChatMessage(
+                MessageRole.ASSISTANT,
+                prefix + self._text(row),
+                raw={
+                    "finish_reason": row.reason,
+                    "prompt_ids": row.ids,
+                    "token_ids": row.written,
+                },
+                token_usage=TokenUsage(len(row.ids) if i == 0 else 0, len(row.written)),
+            )
+            for i, row in enumerate(rows)
+        ]
 
+    def generate_stream(
+        self,
+        messages,
+        stop_sequences: list[str] | None = None,
+        *,
+        prefix: str = "",
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> Iterator[ChatMessageStreamDelta]:
+        """The reply that `generate` would return, in pieces as they are written; settings as there.
+
+        No piece has half a character or the beginning of a stop string in it. Closing the iterator
+        cancels the reply.
+        """
+        closed = threading.Event()
+        [row] = self._rows(
+            messages,
+            1,
+            stop_sequences,
+            prefix,
+            temperature,
+            max_tokens,
+            _either(closed, _asker(cancelled)),
+        )
+        told: queue.SimpleQueue[None] = queue.SimpleQueue()
+        row.told = lambda: told.put(None)
+        return self._stream(row, prefix, told, closed)
+
+    def _stream(self, row: Row, prefix: str, told, closed) -> Iterator[ChatMessageStreamDelta]:
+        self.engine.submit([row])
+        try:
+            shown, counted = "", 0
+            yield ChatMessageStreamDelta(prefix, token_usage=TokenUsage(len(row.ids), 0))
+            while not row.done.done():
+                told.get()
+                while not told.empty():  # it may have been asked for late
+                    told.get()
+                written = list(row.written)
+                text = row.stops.safe(text_of(self.tokenizer, written))
+                if len(text) > len(shown) and not row.done.done():
+                    usage = TokenUsage(0, len(written) - counted)
+                    yield ChatMessageStreamDelta(text[len(shown) :], token_usage=usage)
+                    shown, counted = text, len(written)
+            row.done.result()
+            usage = TokenUsage(0, len(row.written) - counted)
+            yield ChatMessageStreamDelta(self._text(row)[len(shown) :], token_usage=usage)
+        finally:
+            closed.set()
+
+    @property
+    def context(self) -> int:
+        """Tokens that prompt and reply may take together."""
+        config = self.model.config.get_text_config()
+        return getattr(config, "max_position_embeddings", None) or 10**9
+
+    def swap(self, adapter: str | None, name: str | None = None) -> None:
+        """Exchange the adapter on the loaded base, without loading that again; None: the base alone.
+
+        adapter: a folder or Hub id. name: what the model is called from now on; the adapter's if not given.
+        What is being written ends with the old one; what is asked for after this returns has the new one.
+        Raises ValueError, with nothing changed, for an adapter of another base.
+        """
+        from .adapters import Adapters
+
+        with self._swapping:
+            if self._adapters is None:
+                self._adapters = Adapters(self.model, self.tokenizer, self.path)
+            change = self._adapters.prepare(adapter)
+
+            def work() -> None:
+                self.tokenizer = change()
+                self._stops = {}
+                self.engine.recall.clear()  # read with other weights
+
+            self.engine.between(work)
+            self.model_id = name or adapter or self._adapters.base
+
+    def _rows(
+        self, messages, n, stop_sequences, prefix, temperature, max_tokens, cancelled
+    ) -> list[Row]:
         chat = plain(messages)
         ids = prompt_ids(self.tokenizer, chat)
         if prefix:
-            ids = ids + self.tokenizer(prefix, add_special_tokens=False).input_ids
+            ids = ids + reply_ids(self.tokenizer, prefix)
         limit = min(max_tokens or self.max_tokens, self.context - len(ids))
         if limit < 1:
             raise ValueError(
                 f"The prompt is {len(ids)} tokens; {self.model_id} holds {self.context}."
             )
-        stop = tuple(stop_sequences or ())
         temperature = self.temperature if temperature is None else temperature
-        run = hash(
-            tuple((m["role"], m["content"]) for m in chat[:2])
-        )  # its system prompt and its question
         seeds = self._seeds(ids, n) if temperature > 0 else [0] * n
-        rows = [Row(ids, limit, stop, temperature, seed, run) for seed in seeds]
-        self._write(rows)
-        return [
-            ChatMessage(
-                MessageRole.ASSISTANT,
-                prefix + cut(self.tokenizer.decode(row.written, skip_special_tokens=True), stop),
-                raw={"finish_reason": row.reason},
-                token_usage=TokenUsage(len(ids) if i == 0 else 0, len(row.written)),
-            )
-            for i, row in enumerate(rows)
-        ]
+        stops = self._stops_of(tuple(stop_sequences or ()))
+        asked = _asker(cancelled)
+        return [Row(ids, limit, stops, temperature, seed, asked) for seed in seeds]
 
-    @property
-    def context(self) -> int:
-        """Tokens that prompt and reply may take together."""
-        return getattr(self.model.config, "max_position_embeddings", None) or 10**9
+    def _stops_of(self, strings: tuple[str, ...]) -> Stops:
+        """Made once for each set of stop strings, as it learns of every token."""
+        if strings not in self._stops:
+            self._stops[strings] = Stops(self.tokenizer, strings)
+        return self._stops[strings]
 
     def _seeds(self, ids: list[int], n: int) -> list[int]:
         """A seed per sample: of the prompt, and of how often it has been asked."""
@@ -114,46 +202,28 @@ class LocalModel(Model):
             self._drawn[prompt] += n
         return [hash((self.seed, prompt, first + i)) % 2**63 for i in range(n)]
 
-    def _write(self, rows: list) -> None:
-        """Have the rows written, with whatever else is waiting; returns when they are."""
-        request = _Request(rows)
-        with self._lock:
-            if self._worker is None:
-                self._worker = threading.Thread(target=self._serve, daemon=True, name="decode")
-                self._worker.start()
-        self._waiting.put(request)
-        request.done.result()
+    def _write(self, rows: list[Row]) -> None:
+        """Have the rows written, beside whatever else is; returns when they are."""
+        left = threading.Event()
+        for row in rows:
+            row.cancelled = _either(left, row.cancelled)
+        self.engine.submit(rows)
+        try:
+            for row in rows:
+                row.done.result()
+        finally:  # nobody waits for the rest, where one failed or the caller was interrupted
+            left.set()
 
-    def _serve(self) -> None:
-        """Take what waits, write it, tell who waits for it; for ever."""
-        while True:
-            batch = [self._waiting.get()]
-            while sum(len(request.rows) for request in batch) < self.batch_size:
-                try:
-                    batch.append(self._waiting.get(timeout=LINGER))
-                except queue.Empty:
-                    break
-            try:
-                self._decoder.decode([row for request in batch for row in request.rows])
-            except (
-                Exception
-            ) as error:  # out of memory, a broken kernel: told to every run that waits for it
-                for request in batch:
-                    request.done.set_exception(error)
-            else:
-                for request in batch:
-                    request.done.set_result(None)
+    def _text(self, row: Row) -> str:
+        return cut(text_of(self.tokenizer, row.written), row.stops.strings)
 
 
-class _Request:
-    def __init__(self, rows: list):
-        self.rows, self.done = rows, Future()
+def _asker(cancelled: Cancelled | None) -> Callable[[], bool] | None:
+    return getattr(cancelled, "is_set", cancelled)
 
 
-def cut(text: str, stops: tuple[str, ...]) -> str:
-    """The text up to the first stop string, as servers return it."""
-    ends = [at for stop in stops if (at := text.find(stop)) >= 0]
-    return text[: min(ends)] if ends else text
+def _either(event: threading.Event, asked: Callable[[], bool] | None) -> Callable[[], bool]:
+    return (lambda: event.is_set() or asked()) if asked else event.is_set
 
 
 def end_ids(model, tokenizer) -> list[int]:

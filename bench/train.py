@@ -12,21 +12,17 @@ begin with the same 160 tokens, as an agent's do with its system prompt.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import tempfile
 import time
 import warnings
-from pathlib import Path
-
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-warnings.filterwarnings("ignore")
 
 import torch
 from datasets import Dataset
+from huggingface_hub import constants
 from peft import LoraConfig
 from transformers import AutoTokenizer, PrinterCallback, Qwen2Config, Qwen2ForCausalLM
+from transformers.utils import logging
 from trl import SFTConfig, SFTTrainer
 
 from agents.models import POCKET
@@ -120,6 +116,9 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=2, help="repetitions; the best of each counts")
     parser.add_argument("--samples", type=int, default=48)
     options = parser.parse_args()
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # TRL reports its use otherwise
+    warnings.filterwarnings("ignore")
+    logging.set_verbosity_error()
     torch.set_num_threads(1)
     measured: dict = {}
     ways = {"TRL, padded": padded, "TRL, set best": best, "ours": ours}

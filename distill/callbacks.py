@@ -15,10 +15,10 @@ import torch
 from transformers import TrainerCallback
 
 from .curves import METRICS
-from .run import RunError
+from .run import RunError, write_json
 
-WHOLE = "whole"
-"""The file that a checkpoint holds once all of it is written."""
+WHOLE = "whole.json"
+"""What a checkpoint holds once all of it is written: its files and their sizes."""
 BAD_STEPS = 3
 """Steps in a row without a finite gradient after which a training stops."""
 
@@ -40,8 +40,7 @@ class Guard(TrainerCallback):
         if self.in_a_row >= BAD_STEPS:
             raise RunError(
                 f"The gradient was not finite in {BAD_STEPS} steps in a row, the last of them step "
-                f"{state.global_step + 1}. Lower --rate, or leave out the samples that cause it; the last "
-                "checkpoint holds finite weights."
+                f"{state.global_step + 1}. Lower --rate, or leave out the samples that cause it."
             )
 
 
@@ -59,6 +58,10 @@ class Metrics(TrainerCallback):
         if state.is_world_process_zero:
             kept = [line for line in read_metrics(self.file) if line["step"] <= state.global_step]
             self.before = max((line["seconds"] for line in kept), default=0.0)
+            steps = [line for line in kept if "validation" not in line]
+            self.guard.skipped = sum(line.get("skipped", False) for line in steps)
+            for line in steps:
+                self.guard.in_a_row = self.guard.in_a_row + 1 if line.get("skipped") else 0
             self.file.write_text("".join(map(_line, kept)), encoding="utf-8")
 
     def on_pre_optimizer_step(self, args, state, control, optimizer=None, **_):
@@ -109,7 +112,8 @@ class Checkpoints(TrainerCallback):
 
     def on_save(self, args, state, control, **_):
         if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_json(folder / WHOLE, _sizes(folder))
 
     def on_step_end(self, args, state, control, **_):
         if self.early_at is None:
@@ -130,9 +134,30 @@ class Advance(TrainerCallback):
 
 
 def last_whole(folder: Path) -> Path | None:
-    """The newest checkpoint that was wholly written."""
-    found = [f.parent for f in folder.glob(f"checkpoint-*/{WHOLE}")]
-    return max(found, key=lambda f: int(f.name.rpartition("-")[2]), default=None)
+    """The newest checkpoint that was wholly written, and is as it was written; others are passed over aloud."""
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
+        if is_whole(checkpoint):
+            return checkpoint
+        print(f"{checkpoint} is not whole, and is passed over.", flush=True)
+    return None
+
+
+def is_whole(checkpoint: Path) -> bool:
+    try:
+        sizes = json.loads((checkpoint / WHOLE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return sizes == _sizes(checkpoint)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    files = (f for f in folder.rglob("*") if f.is_file() and not f.name.startswith(WHOLE))
+    return {str(f.relative_to(folder)): f.stat().st_size for f in sorted(files)}
+
+
+def _step(checkpoint: Path) -> int:
+    number = checkpoint.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else -1
 
 
 def read_metrics(file: Path) -> list[dict]:

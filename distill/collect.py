@@ -157,7 +157,9 @@ def collect(
                 f"{lacking} of {len(source.problems)} problems have no first thought and were not run; "
                 f"the reasons are in {out / FIRST_THOUGHTS / FILE}. Calling again tries them again."
             )
-        if method == "agent" and (told := other_tags(out)):
+        # A student keeps to the tags that it was trained with.
+        own = method != "agent" or student_of(loaded).get("tags")
+        if not own and (told := other_tags(out)):
             print(told, file=sys.stderr)
         return ended
 
@@ -172,7 +174,7 @@ def other_tools(trained: dict, tools: str) -> str | None:
 
 
 def other_tags(folder: Path) -> str | None:
-    """One sentence where a tenth of the replies or more are written with other tags than were asked for."""
+    """One sentence where half of the replies or more are written with other tags than were asked for."""
     found: Counter = Counter()
     replies, asked = 0, None
     for rollout in read_rollouts(folder):
@@ -182,7 +184,7 @@ def other_tags(folder: Path) -> str | None:
                 found[dialect_of(message.content)] += 1
         asked = rollout.trajectory.tags
     other = [(count, name) for name, count in found.items() if name not in (None, asked)]
-    if not other or 10 * max(other)[0] < replies:
+    if not other or 2 * max(other)[0] < replies:
         return None
     count, name = max(other)
     opening = dialect(name).pair[0].split("\n")[-1]

@@ -42,12 +42,20 @@ def size(name: str) -> int | None:
 
 
 def _trained_from(folder: Path) -> tuple[str | None, bool]:
-    """What `train` started from; else what an adapter names. False: plain weights."""
+    """What `train` started from; else what an adapter names. False: plain weights.
+
+    A merged or an early student has no run of its own, and brings what it was trained from along.
+    """
     try:
         settings = json.loads((folder / "run.json").read_text(encoding="utf-8"))["settings"]
         if settings.get("verb") == "train":
             return settings["student"], True
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    try:
+        student = json.loads((folder / "student.json").read_text(encoding="utf-8"))
+        return student["base"], True
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     try:
         named = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))

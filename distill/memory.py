@@ -47,16 +47,28 @@ def memory(base: str, settings: Settings, longest: int, trained: int) -> dict[st
     return {**found, "total": sum(found.values()), "trainable": trainable}
 
 
-def empty_model(base: str, dtype):
-    """The model of a folder or Hub id, without its numbers."""
-    from transformers import AutoConfig, AutoModelForCausalLM
+def read_config(base: str):
+    """The configuration of a folder or Hub id; ValueError where there is none."""
+    from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(base)
+        return AutoConfig.from_pretrained(base)
     except Exception as error:  # as in agents/weights.py
         raise ValueError(
             f"Could not read the configuration of {base}: {str(error).splitlines()[0]}"
         ) from error
+
+
+def context(config) -> int | None:
+    """Tokens that a model of this configuration can read; None where it does not say."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def empty_model(base: str, dtype):
+    """The model of a folder or Hub id, without its numbers."""
+    from transformers import AutoModelForCausalLM
+
+    config = read_config(base)
     AttentionInterface.register("shapes", _attend)
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="shapes")

@@ -11,7 +11,10 @@ from agents.weights import adapter_base, load_folded
 
 from .new_folder import new_folder, room, vacant
 
-OF_THE_ADAPTER = ("adapter_config.json", "README.md", "run.json", "parity.json")
+OF_THE_ADAPTER = (
+    *("adapter_config.json", "README.md", "run.json", "parity.json", "train.json"),
+    "contamination.json",
+)
 """Told of the adapter, which is no longer there, or of the folder that it was made in."""
 BESIDE = (".json", ".jsonl", ".jinja", ".md", ".txt")
 
@@ -40,8 +43,14 @@ def merge(student: str, out: Path, *, dtype: str | None = None) -> Path:
     kept = kinds[dtype] if dtype else stored_dtype(base)
     room(out, sum(p.numel() for p in model.parameters()) * kept.itemsize)
     settled(model, tokenizer)
+    model.to(kept)
+    if broken := [name for name, p in model.named_parameters() if not torch.isfinite(p).all()]:
+        raise ValueError(
+            f"{student} holds numbers that are not finite as {str(kept).removeprefix('torch.')}, such as in "
+            f"{broken[0]}; nothing is written."
+        )
     with new_folder(out) as work:
-        model.to(kept).save_pretrained(work)
+        model.save_pretrained(work)
         tokenizer.save_pretrained(work)
         _without_places(work)
         _bring_along(Path(folder), work)

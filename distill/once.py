@@ -17,6 +17,8 @@ from transformers import DynamicCache
 
 LEAST = 32
 """Tokens in common from which reading them once pays."""
+SHORT, PADDING = 768, 1.25
+"""Tokens of a forward of several samples, and what of them may be padding; longer ones are read alone."""
 
 
 class Once:
@@ -57,12 +59,29 @@ def read_once(model, ids: Tensor) -> Once:
     return Once([tensor for layer in cache.layers for tensor in (layer.keys, layer.values)])
 
 
-def continued(model, start: Once) -> DynamicCache:
-    """A cache to read the rest of a sample with."""
+def continued(model, start: Once, rows: int) -> DynamicCache:
+    """A cache to read the rest of so many samples with, as one batch."""
     cache = DynamicCache(config=model.config)
     for number in range(len(start.leaves) // 2):
-        cache.update(start.leaves[2 * number], start.leaves[2 * number + 1], number)
+        keys, values = (
+            leaf.expand(rows, -1, -1, -1) for leaf in start.leaves[2 * number : 2 * number + 2]
+        )
+        cache.update(keys, values, number)
     return cache
+
+
+def batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Which samples to read in one forward: short ones of like length, for which starting a forward costs more than
+    a little padding does. Indices, of every sample once."""
+    found: list[list[int]] = []
+    for at in sorted(range(len(lengths)), key=lengths.__getitem__):
+        group = [*found[-1], at] if found else []
+        padded = lengths[at] * len(group)
+        if group and padded <= SHORT and padded <= PADDING * sum(lengths[i] for i in group):
+            found[-1] = group
+        else:
+            found.append([at])
+    return found
 
 
 def can_share(config, longest: int) -> bool:

@@ -93,17 +93,25 @@ def read_config(context: typer.Context, file: Path | None) -> Path | None:
         values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         if not isinstance(values, dict):
             raise ValueError("it is no list of options with values")
-        values = {str(name).replace("-", "_"): _joined(value) for name, value in values.items()}
+        values = {str(name).replace("-", "_"): value for name, value in values.items()}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"no option {unknown[0]!r}; there are: {', '.join(sorted(known))}")
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise typer.BadParameter(f"{file}: {error}.") from None
+        values = {name: _joined(name, value) for name, value in values.items()}
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise typer.BadParameter(f"{file}: {str(error)[:500]}.") from None
     context.default_map = {**(context.default_map or {}), **values}
     return file
 
 
-def _joined(value):
+def _joined(name: str, value):
     """A list as the command line writes it, with commas; a mapping, as limits are, with = too."""
+    parts = (
+        list(value.values() if isinstance(value, dict) else value)
+        if isinstance(value, dict | list)
+        else []
+    )
+    if any(isinstance(part, dict | list) for part in parts):
+        raise ValueError(f"{name} is a list within a list; give plain values")
     if isinstance(value, dict):
-        value = [f"{name}={one}" for name, one in value.items()]
+        return ",".join(f"{key}={one}" for key, one in value.items())
     return ",".join(map(str, value)) if isinstance(value, list) else value

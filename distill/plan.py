@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .memory import memory
+from .memory import context, memory, read_config
 from .rollout import Rollout
 from .settings import Settings
 from .training_data import encode_rollouts
@@ -14,7 +14,7 @@ def plan(rollouts: list[Rollout], base: str, student: str, settings: Settings) -
 
     from .train import trainer_steps
 
-    data = encode_rollouts(load_tokenizer(base), rollouts, settings)
+    data = encode_rollouts(load_tokenizer(base), rollouts, settings, context(read_config(base)))
     lengths = sorted(len(sample.input_ids) for sample in data.train)
     longest = max(data.train, key=lambda sample: len(sample.input_ids))
     trained = sum(end - start for start, end in longest.spans())
@@ -41,7 +41,7 @@ def plan(rollouts: list[Rollout], base: str, student: str, settings: Settings) -
 
 def print_plan(found: dict) -> None:
     for name, value in found["settings"].items():
-        if value not in (None, "", False):
+        if value not in (None, ""):
             print(f"{name:18} {value}")
     print(
         f"\n{found['samples']} samples of {found['rollouts']} rollouts"

@@ -147,7 +147,7 @@ def print_comparisons(made: Study) -> None:
         )
     if len(together) > len(ordered[:LISTED]):
         print(
-            f"All {len(together)} comparisons, and by benchmark, are in report.html and report.md."
+            f"All comparisons ({len(together)}), and by benchmark, are in report.html and report.md."
         )
 
 

@@ -100,11 +100,11 @@ def read_lines(file: Path) -> dict[tuple, Rollout]:
     found = {}
     with file.open(encoding="utf-8", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
-            if not line.endswith("\n"):
-                break
             try:
                 rollout = Rollout.model_validate_json(line)
             except ValidationError as error:
+                if not line.endswith("\n"):
+                    break  # a killed run's last
                 first = error.errors()[0]
                 place = ".".join(map(str, first["loc"]))
                 raise ValueError(

@@ -26,7 +26,12 @@ class RunError(RuntimeError):
 
 def first_process() -> bool:
     """Of those that a launcher (accelerate, torchrun) started; it alone writes and prints."""
-    return os.environ.get("RANK", "0") == "0"
+    return processes() == 1 or os.environ.get("RANK", "0") == "0"
+
+
+def processes() -> int:
+    """How many a launcher started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @contextmanager

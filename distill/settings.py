@@ -71,6 +71,8 @@ class Settings:
         for name in ("warmup", "patience", "seed"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} starts at 0, not {getattr(self, name)}.")
+        if self.epochs > 10_000 or self.seed >= 2**32:
+            raise ValueError("epochs ends at 10,000, and seed below 2 to the 32nd.")
         if self.early_at is not None and not 0 < self.early_at <= 1:
             raise ValueError(
                 f"early_at is a share of the steps, above 0 and at most 1, not {self.early_at}."
@@ -106,7 +108,7 @@ class Settings:
                 raise ValueError(
                     f"step_weights reads as final=2,error=0.5; not {part!r}."
                 ) from None
-            if name.strip() not in KINDS or not 0 <= found[name.strip()] < float("inf"):
+            if name.strip() not in KINDS or not 0 <= found[name.strip()] <= 1e6:
                 raise ValueError(
                     f"step_weights are of {', '.join(KINDS)} and not negative: {part!r}."
                 )

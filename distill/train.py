@@ -6,23 +6,35 @@ student's, and before the first step every sample is checked, token for token, a
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import json
 import math
-import os
 import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
+from functools import partial
 from pathlib import Path
 
 from agents.models import resolve
 
 from .contamination import write as write_contamination
 from .rollout import Rollout
-from .run import RunError, first_process, run_folder
+from .run import RunError, first_process, processes, run_folder, write_json
 from .settings import Settings
-from .training_data import decontaminated, encode_rollouts, read_kept, student_messages
+from .training_data import (
+    decontaminated,
+    encode_rollouts,
+    prompt_of,
+    read_kept,
+    student_messages,
+)
 
 FINISHED = "train.json"
 """Written last: a folder that holds it holds a trained student."""
+CERTIFICATE = "parity.json"
+FULL = 1_000_000
+"""Bytes left on a disk that is called full."""
 
 
 def train(
@@ -64,61 +76,96 @@ def train(
         from .plan import plan
 
         return plan(rollouts, base, student, asked)
-    if (out / FINISHED).is_file():
+    if (out / FINISHED).is_file() and (out / CERTIFICATE).is_file():
         raise ValueError(f"{out} holds a trained student; name another folder.")
     settings = {
         "data": [str(folder) for folder in folders],
+        "rollouts": digest_of(rollouts),
         "student": student,
+        "base": base_digest(base),
         **asked.as_dict(),
         "method": rollouts[0].trajectory.method,
         "drop_contaminated": drop_contaminated,
+        "processes": processes(),
     }
     holding = run_folder(out, "train", settings, force=force) if first_process() else nullcontext()
     with holding:
-        if contamination and first_process():
-            write_contamination(out, *contamination)
-        summary = fine_tune(rollouts, base, student, out, asked)
-        return {**summary, "parity": certified(out)} if first_process() else {}
+        if (out / FINISHED).is_file():  # killed while it was certified
+            summary = json.loads((out / FINISHED).read_text(encoding="utf-8"))
+        else:
+            if contamination and first_process():
+                write_contamination(out, *contamination)
+            summary = fine_tune(rollouts, base, student, out, asked)
+        if not first_process():
+            return {}
+        shutil.rmtree(out / "checkpoints", ignore_errors=True)
+        return {**summary, "parity": certified(out)}
 
 
 def fine_tune(rollouts: list[Rollout], base: str, student: str, out: Path, s: Settings) -> dict:
-    """The training itself, in a folder that is held."""
+    """The training itself, in a folder that is held; ends with `train.json`, whose content it returns."""
     import torch
     from huggingface_hub import constants
-    from transformers import EarlyStoppingCallback, PrinterCallback, set_seed
+    from transformers import set_seed
 
     from agents.weights import load_pretrained
 
-    from .callbacks import Advance, Checkpoints, Guard, Metrics, last_whole, read_metrics
-    from .progress import progress
-    from .save import enough_disk, finish, save_student
-    from .trackers import trackers
+    from .memory import context
+    from .save import enough_disk, save_student
 
     # TRL reports its use otherwise. The variable of this name was read when the library was imported.
     constants.HF_HUB_DISABLE_TELEMETRY = True
     set_seed(s.seed)
     cuda = torch.cuda.is_available()
-    model, tokenizer = load_pretrained(
-        base,
-        torch.bfloat16 if cuda and not s.full else torch.float32,
-        **_loading(s, cuda),
-    )
+    dtype = torch.bfloat16 if cuda and not s.full else torch.float32
+    model, tokenizer = load_pretrained(base, dtype, **_loading(s, cuda))
+    if broken := not_finite(model):
+        raise ValueError(f"{student} holds numbers that are not finite, such as in {broken}.")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    data = encode_rollouts(tokenizer, rollouts, s)
+    data = encode_rollouts(tokenizer, rollouts, s, context(model.config))
     enough_disk(out, model, s)
     say(described(data, len(rollouts)))
     trainer = make_trainer(model, tokenizer, data, out, s)
-    guard = Guard()
-    early = out / "early" if s.early_at else None
-    steps = trainer_steps(len(data.train), s)
-    begun = last_whole(out / "checkpoints")
-    _remove_broken(out / "checkpoints")
-    first_try(trainer, data)
-    names = s.trackers() if first_process() else ()
+
+    def save(folder: Path) -> None:
+        records = partial(write_records, trainer, tokenizer, rollouts, data, student, s)
+        save_student(trainer, tokenizer, base, student, folder, records, data.longest_reply)
+
+    with troubles_told(out, data.longest):
+        first_try(trainer, data)
+        fit(trainer, data, out, s, save)
+        if broken := not_finite(trainer.model):
+            raise RunError(
+                f"The training ended in numbers that are not finite, such as in {broken}. Lower --rate."
+            )
+        save(out)
+    if not first_process():
+        return {}
+    summary = summed_up(out, len(rollouts), data, trainer.state.global_step)
+    write_json(out / FINISHED, summary)
+    return summary
+
+
+def fit(trainer, data, out: Path, s: Settings, save) -> None:
+    """Every step, from the last whole checkpoint on. save: writes the student as it is into a folder."""
+    from transformers import EarlyStoppingCallback, PrinterCallback
+
+    from .callbacks import Advance, Checkpoints, Guard, Metrics, is_whole, last_whole
+    from .progress import progress
+    from .trackers import trackers
+
+    checkpoints = out / "checkpoints"
+    begun = last_whole(checkpoints)
+    if first_process():
+        for folder in checkpoints.glob("checkpoint-*"):
+            if not is_whole(folder):
+                shutil.rmtree(folder)
     at = int(begun.name.rpartition("-")[2]) if begun else 0
+    names = s.trackers() if first_process() else ()
+    guard = Guard()
     with (
-        progress(f"train {out.name}", steps) as advance,
+        progress(f"train {out.name}", trainer_steps(len(data.train), s)) as advance,
         trackers(names, out, s.as_dict(), at) as send,
     ):
         metrics = Metrics(out, guard, send)
@@ -128,7 +175,7 @@ def fine_tune(rollouts: list[Rollout], base: str, student: str, out: Path, s: Se
             guard,
             metrics,
             Advance(advance),
-            Checkpoints(s.early_at, lambda: save_student(trainer, tokenizer, base, student, early)),
+            Checkpoints(s.early_at, lambda: save(out / "early")),
             *([EarlyStoppingCallback(s.patience)] if s.patience else ()),
         ):
             trainer.add_callback(callback)
@@ -136,36 +183,92 @@ def fine_tune(rollouts: list[Rollout], base: str, student: str, out: Path, s: Se
             say(f"Going on from step {at}.")
             for _ in range(at):
                 advance()
-        with memory_told(data.longest):
-            trainer.train(resume_from_checkpoint=str(begun) if begun else None)
-    save_student(trainer, tokenizer, base, student, out)
-    if not first_process():
-        return {}
+        trainer.train(resume_from_checkpoint=str(begun) if begun else None)
+    if guard.skipped == trainer.state.global_step:
+        raise RunError("No step had a finite gradient, and nothing was learnt. Lower --rate.")
+
+
+def write_records(
+    trainer, tokenizer, rollouts, data, student: str, s: Settings, folder: Path
+) -> None:
+    """What tells how a student is to be run, and what lets its certificate be made."""
+    from .parity import recorded_losses, write_samples, write_student
+
+    # A model that is spread over processes cannot be asked by one; one in four bits is not the one that is served.
+    asked = processes() == 1 and not s.qlora
+    losses = recorded_losses(trainer.model, data.recorded) if asked else None
+    write_samples(folder, data.recorded, losses)
+    trajectory = rollouts[0].trajectory
+    write_student(
+        folder,
+        tokenizer,
+        method=trajectory.method,
+        prompt=s.prompt or prompt_of(trajectory),
+        tags=trajectory.tags,
+        tools=trajectory.tools,
+    )
+    file = folder / "student.json"
+    # A place on this machine says nothing elsewhere.
+    named = Path(student).name if Path(student).is_dir() else student
+    write_json(file, {**json.loads(file.read_text(encoding="utf-8")), "base": named})
+
+
+def summed_up(out: Path, rollouts: int, data, steps: int) -> dict:
+    """What `train.json` holds."""
+    from .callbacks import read_metrics
+
     lines = read_metrics(out / "metrics.jsonl")
     losses = [line["loss"] for line in lines if line.get("loss") is not None]
     held_out = [line["validation"] for line in lines if line.get("validation") is not None]
     seconds = lines[-1]["seconds"] if lines else 0.0
-    summary = {
-        "rollouts": len(rollouts),
+    few = max(1, min(20, len(losses) // 4))
+    return {
+        "rollouts": rollouts,
         "samples": len(data.train),
         "validation_samples": len(data.validation),
         "too_long": data.too_long,
         "shortened": data.shortened,
         "tokens": data.tokens,
         "trained_tokens": data.trained_tokens,
-        "steps": trainer.state.global_step,
-        "skipped_steps": guard.skipped,
-        "first_loss": _mean(losses[:20]),
-        "last_loss": _mean(losses[-20:]),
+        "steps": steps,
+        "skipped_steps": sum(line.get("skipped", False) for line in lines),
+        "first_loss": _mean(losses[:few]),
+        "last_loss": _mean(losses[-few:]),
         "validation_loss": min(held_out, default=None),
         "seconds": round(seconds, 1),
         "tokens_per_second": round(
             sum(line.get("tokens", 0) for line in lines) / max(seconds, 1e-9)
         ),
     }
-    finish(out, tokenizer, rollouts, data, s, summary)
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)
-    return summary
+
+
+def not_finite(model) -> str | None:
+    """The name of a weight that is no number; None where all are finite."""
+    import torch
+
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and not torch.isfinite(parameter).all():
+            return name
+    return None
+
+
+def digest_of(rollouts: Sequence[Rollout]) -> str:
+    """What is trained on, so that a training does not go on with other data."""
+    found = hashlib.sha256()
+    for rollout in rollouts:
+        found.update(rollout.model_dump_json().encode())
+    return f"{len(rollouts)} sha256:{found.hexdigest()[:16]}"
+
+
+def base_digest(base: str) -> str | None:
+    """The files of a base on this machine: their names and sizes, and its configuration."""
+    folder = Path(base)
+    if not folder.is_dir():
+        return None
+    found = hashlib.sha256((folder / "config.json").read_bytes())
+    for file in sorted(folder.glob("*.safetensors")):
+        found.update(f"{file.name} {file.stat().st_size}".encode())
+    return f"sha256:{found.hexdigest()[:16]}"
 
 
 def certified(out: Path) -> bool:
@@ -191,20 +294,18 @@ def make_trainer(model, tokenizer, data, out: Path, s: Settings):
     from .trainer import StudentTrainer
 
     cuda = torch.cuda.is_available()
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if s.batch_size % processes:
-        raise ValueError(
-            f"A batch of {s.batch_size} samples cannot be shared by {processes} processes."
-        )
+    n = processes()
+    if s.batch_size % n:
+        raise ValueError(f"A batch of {s.batch_size} samples cannot be shared by {n} processes.")
     checkpointing = cuda if s.checkpointing is None else s.checkpointing
     packing = cuda and flash_attention() and not any("weights" in _row(x) for x in data.train)
-    together = processes == 1 and not checkpointing and not packing
+    together = n == 1 and not checkpointing and not packing
     one = 1 if packing or not together else s.batch_size
     args = SFTConfig(
         output_dir=str(out / "checkpoints"),
         num_train_epochs=s.epochs,
         per_device_train_batch_size=one,
-        gradient_accumulation_steps=s.batch_size // processes // one,
+        gradient_accumulation_steps=s.batch_size // n // one,
         learning_rate=s.rate,
         lr_scheduler_type=s.schedule,
         warmup_steps=s.warmup,
@@ -228,11 +329,15 @@ def make_trainer(model, tokenizer, data, out: Path, s: Settings):
         report_to=[],  # `Metrics` sends what `metrics.jsonl` has
         seed=s.seed,
         disable_tqdm=True,
+        restore_callback_states_from_checkpoint=bool(s.patience),
     )
+    rows = [_row(sample) for sample in data.train]
+    if n > 1:  # else the last batch of an epoch would be filled with samples that were read already
+        rows += [_empty(rows[0])] * (-len(rows) % s.batch_size)
     shared = {
         "model": model,
         "processing_class": tokenizer,
-        "train_dataset": Dataset.from_list([_row(sample) for sample in data.train]),
+        "train_dataset": Dataset.from_list(rows),
         "eval_dataset": Dataset.from_list([_row(sample) for sample in data.validation])
         if data.validation
         else None,
@@ -252,7 +357,7 @@ def first_try(trainer, data) -> None:
         return
     longest = max(data.train, key=lambda sample: len(sample.input_ids))
     batch = [_row(sample) for sample in (longest, *data.train[:1])]
-    with torch.random.fork_rng(), memory_told(data.longest):
+    with torch.random.fork_rng():
         if not trainer.agree(batch):
             say("This model does not read a shared prompt alike; every sample is read whole.")
         if trainer.together:
@@ -261,11 +366,11 @@ def first_try(trainer, data) -> None:
     trainer.model.zero_grad(set_to_none=True)
 
 
-class memory_told:
-    """Says what to change when the machine's memory is used up."""
+class troubles_told:
+    """Says what to change when the machine's memory or its disk is used up."""
 
-    def __init__(self, longest: int):
-        self.longest = longest
+    def __init__(self, out: Path, longest: int):
+        self.out, self.longest = out, longest
 
     def __enter__(self) -> None:
         pass
@@ -281,6 +386,13 @@ class memory_told:
                 f"The memory was used up; the longest sample has {self.longest} tokens. Lower --max-length (with "
                 "--too-long shorten), train an adapter instead of all weights, or on a GPU say --checkpointing or "
                 "--qlora. `--dry-run` says how much is needed."
+            ) from error
+        # A dozen kinds of error, by what was being written.
+        if isinstance(error, Exception) and shutil.disk_usage(self.out).free < FULL:
+            raise OSError(
+                errno.ENOSPC,
+                "The disk is full; make room and call it again to go on",
+                str(self.out),
             ) from error
 
 
@@ -346,14 +458,10 @@ def _row(sample) -> dict:
     return {**row, "weights": sample.weights} if {*(sample.weights or ())} - {0.0, 1.0} else row
 
 
-def _remove_broken(checkpoints: Path) -> None:
-    """Of a run that was killed while it wrote one."""
-    from .callbacks import WHOLE
-
-    if first_process():
-        for folder in checkpoints.glob("checkpoint-*"):
-            if not (folder / WHOLE).is_file():
-                shutil.rmtree(folder)
+def _empty(row: dict) -> dict:
+    """A sample that teaches nothing."""
+    empty = {"input_ids": row["input_ids"][:2], "labels": [-100, -100]}
+    return {**empty, "weights": [0.0, 0.0]} if "weights" in row else empty
 
 
 def _mean(values: list[float]) -> float | None:

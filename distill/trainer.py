@@ -13,10 +13,11 @@ from contextlib import ExitStack, nullcontext
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
 from trl import SFTTrainer
 
 from .encode import IGNORED
-from .once import can_share, continued, foldable, folded, read_once, shared_start
+from .once import batches, can_share, continued, foldable, folded, read_once, shared_start
 
 TOLERANCE = {False: 1e-3, True: 2e-2}
 """Relative difference of a batch's loss, read once and read apart, up to which the two are taken for the same;
@@ -76,10 +77,7 @@ class StudentTrainer(SFTTrainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """As the class says; of every process's tokens where several work, so that their mean is the step's."""
-        total = sum(
-            nll(model, ids, labels, weights)
-            for ids, labels, weights in zip(*inputs.values(), strict=True)
-        )
+        total = sum(nll(model, *padded([row])) for row in zip(*inputs.values(), strict=True))
         count = trained_weight(inputs) if num_items_in_batch is None else num_items_in_batch
         return total / max(count, 1e-9) * self.accelerator.num_processes
 
@@ -100,11 +98,10 @@ class StudentTrainer(SFTTrainer):
             if start:
                 with self.compute_loss_context_manager():
                     common = read_once(model, inputs["input_ids"][0][:start])
-            for ids, labels, weights in zip(*inputs.values(), strict=True):
+            for rows in in_batches(inputs, start):
                 with self.compute_loss_context_manager():
-                    past = continued(model, common) if common else None
-                    rest = None if weights is None else weights[start:]
-                    loss = nll(model, ids[start:], labels[start:], rest, past) / max(count, 1e-9)
+                    past = continued(model, common, len(rows[0])) if common else None
+                    loss = nll(model, *rows, past) / max(count, 1e-9)
                 self.accelerator.backward(loss)
                 total += loss.detach()
             if common:
@@ -123,16 +120,10 @@ class StudentTrainer(SFTTrainer):
             start = shared_start(inputs["input_ids"], inputs["labels"]) if self.share else 0
             with folded(self.fold) if self.fold else nullcontext():
                 common = read_once(self.model, inputs["input_ids"][0][:start]) if start else None
-                once = sum(
-                    nll(
-                        self.model,
-                        ids[start:],
-                        labels[start:],
-                        None if weights is None else weights[start:],
-                        continued(self.model, common) if common else None,
-                    ).item()
-                    for ids, labels, weights in zip(*inputs.values(), strict=True)
-                ) / trained_weight(inputs)
+                once = 0.0
+                for rows in in_batches(inputs, start):
+                    past = continued(self.model, common, len(rows[0])) if common else None
+                    once += nll(self.model, *rows, past).item() / trained_weight(inputs)
         if abs(once - apart) <= TOLERANCE[bool(self.args.bf16)] * abs(apart):
             return True
         self.share, self.fold = False, []
@@ -161,21 +152,46 @@ class StudentTrainer(SFTTrainer):
         return 0  # counted in tokens instead
 
 
-def nll(model, ids: Tensor, labels: Tensor, weights: Tensor | None = None, past=None) -> Tensor:
-    """Negative log-likelihood of a sample's labels, summed; ids, labels, weights: (tokens,).
+def in_batches(inputs: dict, start: int) -> list[tuple[Tensor, Tensor, Tensor | None]]:
+    """A step's samples from a place on, as batches that are read at once."""
+    rows = [
+        (ids[start:], labels[start:], None if weights is None else weights[start:])
+        for ids, labels, weights in zip(*inputs.values(), strict=True)
+    ]
+    return [padded([rows[i] for i in group]) for group in batches([len(row[0]) for row in rows])]
 
-    past: the cache of what came before.
+
+def padded(rows: list[tuple]) -> tuple[Tensor, Tensor, Tensor | None]:
+    """ids, labels and weights as (rows, tokens); padding follows, where no token that counts looks."""
+    ids, labels, weights = zip(*rows, strict=True)
+    if any(one is not None for one in weights):
+        weights = [
+            torch.ones(len(i)) if w is None else w for i, w in zip(ids, weights, strict=True)
+        ]
+        weights = pad_sequence(weights, batch_first=True).to(ids[0].device)
+    else:
+        weights = None
+    labels = pad_sequence(labels, batch_first=True, padding_value=IGNORED)
+    return pad_sequence(ids, batch_first=True), labels, weights
+
+
+def nll(model, ids: Tensor, labels: Tensor, weights: Tensor | None = None, past=None) -> Tensor:
+    """Negative log-likelihood of the samples' labels, summed; ids, labels, weights: (rows, tokens).
+
+    past: the cache of what came before. Padding stands at the end; causal attention needs no mask for it.
     """
-    at = (labels[1:] != IGNORED).nonzero().squeeze(1)
+    counts = labels[:, 1:] != IGNORED
+    at = counts.any(0).nonzero().squeeze(1)  # positions that some row is trained on
     settings = (
         {"use_cache": False} if past is None else {"past_key_values": past, "use_cache": True}
     )
     if keeps_logits(model):
-        logits = model(input_ids=ids[None], logits_to_keep=at, **settings).logits[0]
+        logits = model(input_ids=ids, logits_to_keep=at, **settings).logits
     else:
-        logits = model(input_ids=ids[None], **settings).logits[0, at]
-    losses = cross_entropy(logits.float(), labels[1:][at], reduction="none")
-    return losses.sum() if weights is None else (losses * weights[1:][at]).sum()
+        logits = model(input_ids=ids, **settings).logits[:, at]
+    counts = counts[:, at]
+    losses = cross_entropy(logits[counts].float(), labels[:, 1:][:, at][counts], reduction="none")
+    return losses.sum() if weights is None else (losses * weights[:, 1:][:, at][counts]).sum()
 
 
 def keeps_logits(model) -> bool:

@@ -44,6 +44,11 @@ class TrainingData:
         return sum(end - start for sample in self.train for start, end in sample.spans())
 
     @property
+    def longest_reply(self) -> int:
+        """Tokens of the longest turn that is trained on."""
+        return max(end - start for sample in self.train for start, end in sample.spans())
+
+    @property
     def longest(self) -> int:
         return max(len(sample.input_ids) for sample in (*self.train, *self.validation))
 
@@ -136,7 +141,7 @@ def student_messages(
                     Model(), loaded, prompt=prompt or prompt_of(trajectory), tags=trajectory.tags
                 ).system_prompt
             else:
-                prompts[names] = read_prompt("cot")
+                prompts[names] = read_prompt(prompt or "cot")
         system = Message(role="system", content=prompts[names])
         conversations.append((system, *_as_asked(trajectory)))
     return conversations
@@ -156,12 +161,16 @@ def _as_asked(trajectory: Trajectory) -> list[Message]:
     return said
 
 
-def encode_rollouts(tokenizer, rollouts: Sequence[Rollout], settings: Settings) -> TrainingData:
+def encode_rollouts(
+    tokenizer, rollouts: Sequence[Rollout], settings: Settings, context: int | None = None
+) -> TrainingData:
     """Every rollout's samples, checked against inference; a share of the problems is held out.
 
-    Raises ValueError where nothing is left to train on.
+    context: tokens that the model can read, where that is known; a longer sample is too long. Raises
+    ValueError where nothing is left to train on.
     """
     data = TrainingData()
+    limit = min(settings.max_length, context or settings.max_length)
     held_out = _held_out(rollouts, settings)
     conversations = student_messages(rollouts, settings.prompt, settings.tools)
     weights = settings.weights()
@@ -170,10 +179,10 @@ def encode_rollouts(tokenizer, rollouts: Sequence[Rollout], settings: Settings) 
             advance()
             turns = turn_weights(rollout.trajectory, settings.mask_errors, weights)
             samples = encode(tokenizer, messages, turns)
-            if max(len(s.input_ids) for s in samples) > settings.max_length:
+            if max(len(s.input_ids) for s in samples) > limit:
                 shorter = None
                 if settings.too_long == "shorten":
-                    shorter = shorten(tokenizer, messages, settings.max_length)
+                    shorter = shorten(tokenizer, messages, limit)
                 if shorter is None:
                     data.too_long += 1
                     continue
@@ -189,7 +198,7 @@ def encode_rollouts(tokenizer, rollouts: Sequence[Rollout], settings: Settings) 
                 data.train += samples
                 data.recorded.append(("/".join(map(str, rollout.key)), messages, samples))
     if not data.train:
-        raise ValueError(_nothing_left(data, len(rollouts), settings))
+        raise ValueError(_nothing_left(data, len(rollouts), limit))
     return data
 
 
@@ -205,11 +214,11 @@ def _held_out(rollouts: Sequence[Rollout], settings: Settings) -> set:
     return set(random.Random(settings.seed).sample(keys, n))
 
 
-def _nothing_left(data: TrainingData, rollouts: int, settings: Settings) -> str:
+def _nothing_left(data: TrainingData, rollouts: int, limit: int) -> str:
     if data.too_long == rollouts:
         return (
-            f"Every sample is longer than {settings.max_length} tokens; raise --max-length, or "
-            "--too-long shorten."
+            f"Every sample is longer than {limit} tokens, what --max-length and the model's context leave; "
+            "nothing is cut off to fit."
         )
     if data.without_loss:
         return f"Nothing to train on: all turns of {data.without_loss} rollouts have no weight in the loss."

@@ -13,21 +13,30 @@ import pytest
 
 from agents import Message, load_model, make_agent, solve
 from agents.template import prompt_ids, served_ids, settle
+from agents.weights import load_pretrained
 from distill.encode import encode
 from distill.merge import merge
 from distill.parity import (
     certify,
     print_certificate,
+    recorded_losses,
     size,
     still_holds,
     write_samples,
     write_student,
 )
+from distill.parity.loss import check_loss, mean_loss
 from distill.parity.outputs import Reference, check_drawn, check_plain, compare
 from distill.parity.samples import SAMPLES, Turn, read_samples, read_student, turns
 from distill.parity.served import Reply, check_prompt, check_served, check_text
-from distill.parity.tokens import check_agent, check_spans
-from distill.parity.writing import Answer, answer, chosen, ends_of
+from distill.parity.tokens import (
+    check_agent,
+    check_settings,
+    check_spans,
+    check_stops,
+    generation_settings,
+)
+from distill.parity.writing import Answer, answer, chosen, ends_of, plain_answers, read
 from distill.problems import Problem
 from distill.rollout import run_rollouts
 
@@ -35,6 +44,7 @@ from .families import FAMILIES, save_family
 from .scripted import ScriptedModel, step
 
 FAST = {"k": 2, "tokens": 8}
+FASTEST = {"k": 1, "tokens": 1}
 
 
 def conversation(system: str, i: int = 0) -> list[Message]:
@@ -65,9 +75,16 @@ def distilled(base: Path, folder: Path, seed: int = 1, rollouts: int = 3) -> Pat
     config = folder / "adapter_config.json"
     named = {**json.loads(config.read_text()), "base_model_name_or_path": "."}
     config.write_text(json.dumps(named))
+    if (settings := folder / "generation_config.json").is_file():
+        written = {
+            **json.loads(settings.read_text()),
+            "max_new_tokens": 64,
+        }  # room for what is trained
+        settings.write_text(json.dumps(written))
     system = make_agent(ScriptedModel(), []).system_prompt
     talks = [conversation(system, i) for i in range(rollouts)]
-    write_samples(folder, [(f"sums/{i}/0", m, encode(tokenizer, m)) for i, m in enumerate(talks)])
+    items = [(f"sums/{i}/0", m, encode(tokenizer, m)) for i, m in enumerate(talks)]
+    write_samples(folder, items, recorded_losses(adapted, items))
     write_student(folder, tokenizer, method="agent", prompt="student", tags="code")
     return folder
 
@@ -107,7 +124,7 @@ def test_what_is_served_as_trained_passes(copy, capfd):
     assert tried == {
         "prompt tokens", "prompt tokens, reloaded", "trained tokens", "chat template", "prompt and tags",
         "generation settings", "stop tokens", "engine's prompt", "sampled, one seed", "engine = generate",
-        "adapter unmerged", "merged: prompts", "merged",
+        "adapter unmerged", "merged: prompts", "merged", "files as trained", "weights as trained", "context",
     }  # fmt: skip
     written = (copy / "parity.json").read_text()
     assert json.loads(written) == certificate.model_dump(mode="json")
@@ -259,6 +276,170 @@ def test_every_family_passes(family, tmp_path):
     folder = distilled(save_family(family, tmp_path / "base"), tmp_path / "student", rollouts=1)
     certificate = certify(str(folder), **FAST)
     assert certificate.passed, failed(certificate)
+
+
+# The weights and settings of training -------------------------------------------------------------
+
+
+def change_weights(file: Path, part: str, change) -> None:
+    """Of the first tensor with that part of a name; of all, if there is a star after it."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(file)
+    names = [name for name in tensors if part.rstrip("*") in name]
+    for name in names if part.endswith("*") else names[:1]:
+        tensors[name] = change(tensors[name]).contiguous()
+    save_file(tensors, file, metadata={"format": "pt"})
+
+
+OTHER_WEIGHTS = {
+    "no adapter": ("adapter_model.safetensors", "lora_B*", lambda w: w * 0),
+    "another matrix": ("model.safetensors", "mlp.down", lambda w: w.flip(0)),
+    "a weaker adapter": ("adapter_config.json", '"lora_alpha": 4', '"lora_alpha": 1'),
+}
+
+
+@pytest.mark.parametrize("planted", OTHER_WEIGHTS)
+def test_other_weights_than_were_trained_fail(copy, planted):
+    name, part, change = OTHER_WEIGHTS[planted]
+    (edit if isinstance(change, str) else change_weights)(copy / name, part, change)
+    wrong = failed(certify(str(copy), **FASTEST))
+    assert set(wrong) == {"weights as trained", "files as trained"}
+    assert name in wrong["files as trained"].detail
+    trained = {line.problem: f"loss {line.loss:.6g}" for line in read_samples(copy)}["sums/0/0"]
+    assert f"sums/0/0: {trained} when it was trained" in wrong["weights as trained"].detail
+
+
+def test_the_rollout_that_is_furthest_off_is_named(student, engine):
+    lines = read_samples(student)
+    losses = [line.loss for line in lines]
+    assert len(set(losses)) == 3
+    other = [line.model_copy(update={"loss": line.loss + i}) for i, line in enumerate(lines)]
+    check = check_loss(engine.model, other, 9, half=False)
+    assert check.passed is False and f"sums/2/0: loss {losses[2] + 2:.6g}" in check.detail
+    small = [line.model_copy(update={"loss": line.loss * 1.01}) for line in lines]
+    assert check_loss(engine.model, small, 9, half=False).passed is False
+    assert check_loss(engine.model, small, 9, half=True).passed
+    unknown = [line.model_copy(update={"loss": None}) for line in lines]
+    assert check_loss(engine.model, unknown, 9, half=False).passed is None
+
+
+def test_a_loss_is_of_the_weights_themselves(student, tiny):
+    """Not of dropout, nor of the half precision that training computed in."""
+    import torch
+
+    model, _ = load_pretrained(str(tiny), torch.float32)
+    samples = read_samples(student)[0].samples
+    loss = mean_loss(model.eval(), samples)
+    model._original_forward = model.forward
+    model.forward = torch.autocast("cpu", torch.bfloat16)(model.forward)
+    model.config.attention_dropout, wrapped = 0.5, model.forward
+    assert mean_loss(model.train(), samples) == loss
+    assert model.training and model.forward is wrapped
+
+
+def test_a_stop_inside_a_trained_reply_fails(copy, tokenizer):
+    found = [turn for line in read_samples(copy) for turn in turns(line, tokenizer)]
+    [newline] = {i for i in found[0].reply if tokenizer.decode([i]) == "\n"}
+    settings = json.loads((copy / "generation_config.json").read_text())
+    (copy / "generation_config.json").write_text(
+        json.dumps({**settings, "eos_token_id": [2, newline]})
+    )
+    configured = generation_settings(copy, None)
+    check = check_stops(found, tokenizer, configured, None, read_student(copy))
+    assert check.passed is False
+    assert f"generation_config.json ends it at '\\n' ({newline})" in check.detail
+    assert (check.place.rollout, check.place.turn) == ("sums/0/0", 2)
+    assert check.place.token == len(found[0].prompt) + found[0].reply.index(newline)
+    configured.eos_token_id = 2
+    assert check_stops(found, tokenizer, configured, None, read_student(copy)).passed
+
+
+@pytest.mark.parametrize("name", ["max_new_tokens", "max_length"])
+def test_a_limit_below_a_trained_reply_fails(copy, tokenizer, name):
+    from transformers import GenerationConfig
+
+    found = [turn for line in read_samples(copy) for turn in turns(line, tokenizer)]
+    whole = name == "max_length"
+    longest = max(len(turn.prompt) * whole + len(turn.reply) for turn in found)
+    check = check_settings(GenerationConfig(**{name: longest - 1}), found)
+    assert check.passed is False and f"has {name} {longest - 1}" in check.detail
+    assert f"takes {longest} tokens" in check.detail
+    assert check_settings(GenerationConfig(**{name: longest}), found).passed
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a', "[]", '{"eos_token_id": "x"}', '{"max_new_tokens": "3"}', "\xff"]
+)
+def test_settings_of_generation_that_cannot_be_read_are_told(copy, text):
+    (copy / "generation_config.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=r"generation_config\.json cannot be read"):
+        generation_settings(copy, None)
+    (copy / "generation_config.json").unlink()
+    assert generation_settings(copy, None).eos_token_id == 2
+
+
+def test_broken_settings_of_generation_fail(copy):
+    (copy / "generation_config.json").write_text('{"a')
+    check = failed(certify(str(copy), **FASTEST))["generation settings"]
+    assert "generation_config.json cannot be read" in check.detail
+
+
+def test_weights_that_are_no_numbers_fail(copy, tmp_path):
+    merge(str(copy), tmp_path / "merged", dtype="float32")
+    nan = ("model.safetensors", "norm", lambda w: w * float("nan"))
+    change_weights(tmp_path / "merged" / nan[0], *nan[1:])
+    wrong = failed(certify(str(copy), merged=str(tmp_path / "merged"), **FASTEST))
+    assert set(wrong) == {"merged"} and "not finite numbers" in wrong["merged"].detail
+    change_weights(copy / nan[0], *nan[1:])
+    certificate = certify(str(copy), **FASTEST)
+    wrong = failed(certificate)
+    assert {"weights as trained", "engine = generate", "adapter unmerged"} <= set(wrong)
+    assert "not finite numbers, in sums/" in wrong["engine = generate"].detail
+    assert [c.passed for c in certificate.checks[-3:]] == [None, None, None]
+
+
+def test_a_student_that_cannot_be_loaded_has_no_certificate_that_passed(copy):
+    certify(str(copy), **FASTEST)
+    assert still_holds(copy) is None
+    change_weights(copy / "adapter_model.safetensors", "lora_B", lambda w: w * float("nan"))
+    with pytest.raises(ValueError, match="NaN"):
+        certify(str(copy), **FASTEST)
+    written = json.loads((copy / "parity.json").read_text())
+    assert not written["passed"] and "NaN" in written["checks"][-1]["detail"]
+    assert "our engine" in still_holds(copy)
+    (copy / "adapter_model.safetensors").write_bytes(b"\x08\x00\x00")
+    with pytest.raises(ValueError, match="Could not load"):
+        certify(str(copy), **FASTEST)
+    assert str(copy) not in (copy / "parity.json").read_text()
+    (copy / "adapter_model.safetensors").unlink()
+    with pytest.raises(ValueError, match="half an adapter"):
+        certify(str(copy))
+    assert not (copy / "parity.json").exists()
+
+
+def test_a_form_that_cannot_be_loaded_fails(student, tmp_path):
+    merge(str(student), tmp_path / "merged", dtype="float32")
+    (tmp_path / "merged/model.safetensors").write_bytes(b"\x08\x00\x00")
+    wrong = failed(certify(str(student), out=tmp_path, merged=str(tmp_path / "merged"), **FASTEST))
+    assert set(wrong) == {"merged"} and "cannot be read back" in wrong["merged"].detail
+
+
+def test_samples_longer_than_the_context_fail(copy):
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 64}))
+    check = failed(certify(str(copy), **FASTEST))["context"]
+    assert "the model holds 64" in check.detail and "sums/" in check.detail
+
+
+def test_after_a_prompt_beyond_the_context_nothing_is_written(tiny):
+    import torch
+
+    model, _ = load_pretrained(str(tiny), torch.float32)
+    model.config.max_position_embeddings = 3
+    beyond = Answer([5, 6, 7, 8], [9, 10, 11], False)
+    assert plain_answers(model, [beyond], 4) == [Answer(beyond.prompt, [], False)]
+    assert len(read(model, beyond)) == 1
 
 
 # The endpoint -------------------------------------------------------------------------------------
@@ -427,6 +608,7 @@ def test_an_adapter_apart_from_its_base_is_bound_to_both(student, tiny, tmp_path
     (folder / "adapter_config.json").write_text(
         json.dumps({**config, "base_model_name_or_path": "../base"})
     )
+    shutil.copy(student / "generation_config.json", base)
     certificate = certify(str(folder), **FAST)
     assert certificate.passed and certificate.base == "base" and still_holds(folder) is None
     edit(base / "chat_template.jinja", "<|im_start|>assistant", " <|im_start|>assistant")
@@ -445,6 +627,9 @@ def test_a_model_of_which_all_weights_were_trained_passes(student, tmp_path):
     assert certificate.passed and certificate.base is None
     told = {check.name: check.detail for check in certificate.checks if check.passed is None}
     assert "no adapter" in told["adapter unmerged"] and "no adapter" in told["merged"]
+    assert told["files as trained"].startswith("merged")
+    change_weights(tmp_path / "whole/model.safetensors", "mlp.down", lambda w: w.flip(0))
+    assert set(failed(certify(str(tmp_path / "whole"), **FASTEST))) == {"weights as trained"}
 
 
 def test_rollouts_stand_in_for_samples_that_were_not_kept(copy, tmp_path):
@@ -523,6 +708,11 @@ def test_at_most_sixteen_rollouts_are_kept(tokenizer, tmp_path):
     write_samples(tmp_path, [(f"sums/{i}/0", messages, samples) for i in range(50)])
     kept = [line.problem for line in read_samples(tmp_path)]
     assert len(kept) <= 16 and kept[0] == "sums/0/0" and kept[-1] >= "sums/40"
+    items = [(f"sums/{i}/0", messages, samples) for i in range(50)]
+    write_samples(tmp_path, items, list(range(50)))
+    assert all(line.problem == f"sums/{line.loss:.0f}/0" for line in read_samples(tmp_path))
+    with pytest.raises(ValueError, match="49 losses for 50"):
+        write_samples(tmp_path, items, [1.0] * 49)
 
 
 def test_prompts_are_taken_of_all_rollouts_first():

@@ -15,7 +15,7 @@ import torch
 import typer
 import yaml
 from peft import get_peft_model
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from agents import load_model, make_agent, make_thinker, solve
 from agents.models import POCKET
@@ -24,6 +24,7 @@ from agents.weights import load_pretrained, load_tokenizer
 from distill.__main__ import app
 from distill.callbacks import read_metrics
 from distill.filter import KEPT, filter_rollouts
+from distill.identity import identity
 from distill.lora import lora_config
 from distill.memory import memory
 from distill.problems import Problem
@@ -215,9 +216,10 @@ def test_a_training_that_was_killed_goes_on_to_the_very_same_weights(kept, tiny,
     train([kept], str(tiny), tmp_path / "whole", **settings)
     code = (
         "import os, sys, distill.callbacks as c; from pathlib import Path; from distill.train import train\n"
-        "def end(self, args, state, control, **_):\n"
+        "save = c.Checkpoints.on_save\n"
+        "def end(self, args, state, control, **kwargs):\n"
         "    if state.global_step == 3: os.kill(os.getpid(), 9)\n"  # before its mark: half-written
-        "    (Path(args.output_dir) / f'checkpoint-{state.global_step}' / c.WHOLE).touch()\n"
+        "    save(self, args, state, control, **kwargs)\n"
         "c.Checkpoints.on_save = end\n"
         f"train([Path({str(kept)!r})], {str(tiny)!r}, Path({str(tmp_path / 'killed')!r}), **{settings!r})"
     )
@@ -229,6 +231,11 @@ def test_a_training_that_was_killed_goes_on_to_the_very_same_weights(kept, tiny,
         load_model(str(left))
     with pytest.raises(ValueError, match="rate"):
         train([kept], str(tiny), left, **{**settings, "rate": 1e-3})
+    lines = (kept / KEPT).read_text()
+    (kept / KEPT).write_text(lines.splitlines()[0] + "\n")
+    with pytest.raises(ValueError, match="was made with rollouts"):
+        train([kept], str(tiny), left, **settings)
+    (kept / KEPT).write_text(lines)
     train([kept], str(tiny), left, **settings)
     for part in (".", "early"):
         one, other = weights(tmp_path / "whole" / part), weights(left / part)
@@ -241,6 +248,8 @@ def test_a_training_that_was_killed_goes_on_to_the_very_same_weights(kept, tiny,
 def test_the_early_student_is_the_training_as_it_was_then(kept, tiny, tmp_path):
     train([kept], str(tiny), tmp_path / "s", **FAST, early_at=0.5)
     assert load_model(str(tmp_path / "s" / "early"))
+    told = identity(str(tmp_path / "s" / "early"))
+    assert told["distilled"] and told["base"] == tiny.name
     one, other = weights(tmp_path / "s"), weights(tmp_path / "s" / "early")
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
@@ -319,7 +328,9 @@ def test_memory_that_is_used_up_is_told_with_what_to_change(kept, tiny, tmp_path
 
 def test_a_full_disk_is_told_before_the_first_step(kept, tiny, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr("distill.save.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr(
+        "distill.save.shutil.disk_usage", lambda _: usage
+    )  # and of train, the same module
     with pytest.raises(OSError, match="GB are needed"):
         train([kept], str(tiny), tmp_path / "s", **FAST)
 
@@ -349,6 +360,43 @@ def test_two_processes_train_the_student_of_one(kept, tiny, tmp_path):
         total += tensor.square().sum().item()
     assert apart < 1e-3 * total
     assert json.loads((tmp_path / "two" / "parity.json").read_text())["passed"]
+
+
+def test_a_training_that_was_killed_while_it_was_certified_is_certified(kept, tiny, tmp_path):
+    made = train([kept], str(tiny), tmp_path / "s", **FAST)
+    (tmp_path / "s" / "parity.json").unlink()
+    assert train([kept], str(tiny), tmp_path / "s", **FAST) == made
+    assert (tmp_path / "s" / "parity.json").is_file()
+
+
+def test_what_lies_beside_a_base_is_not_taken_for_the_students(kept, tiny, tmp_path):
+    """A merged student is a base, and brings the records of its own training."""
+    base = shutil.copytree(tiny, tmp_path / "base")
+    for name in ("train.json", "student.json", "parity.json", "notes.txt"):
+        (base / name).write_text("{}")
+    train([kept], str(base), tmp_path / "s", **FAST, early_at=0.5)
+    assert not (tmp_path / "s" / "notes.txt").exists()
+    early = tmp_path / "s" / "early"
+    assert not (early / "train.json").exists() and not (early / "parity.json").exists()
+    assert json.loads((early / "student.json").read_text())["method"] == "agent"
+
+
+def test_a_base_with_numbers_that_are_not_finite_is_refused(kept, tiny, tmp_path):
+    base = shutil.copytree(tiny, tmp_path / "base")
+    tensors = load_file(base / "model.safetensors")
+    tensors["model.norm.weight"][0] = float("nan")
+    save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"not finite.*model\.norm"):
+        train([kept], str(base), tmp_path / "s", **FAST)
+
+
+def test_a_sample_longer_than_the_model_reads_is_left_out(kept, tiny, tmp_path):
+    base = shutil.copytree(tiny, tmp_path / "base")
+    file = base / "config.json"
+    small = {**json.loads(file.read_text()), "max_position_embeddings": 200}
+    file.write_text(json.dumps(small))
+    found = train([kept], str(base), tmp_path / "s", dry_run=True, **FAST)
+    assert found["too_long"] == 1 and found["longest"] <= 200
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,11 @@ from pathlib import Path
 from agents.models import resolve
 from agents.weights import adapter_base, load_pretrained, load_tokenizer
 
+from ..merge import stored_dtype
 from ..run import versions, write_json
 from . import outputs, tokens, writing
-from .files import CERTIFICATE, digests
+from .files import CERTIFICATE, check_files, digests
+from .loss import check_loss
 from .records import Certificate, Check, Recorded, Student, Tokens
 from .samples import MOST, SAMPLES, Turn, read_samples, read_student, template_digest, turns
 from .served import check_served
@@ -46,21 +48,31 @@ def certify(
     it was merged and exported into; without the first, it is merged into a temporary folder.
     Models are loaded one at a time in float32: a 0.5B student takes about 5 GB of memory, and 2 GB of temporary
     disk; what this machine cannot hold is not tried.
-    Raises ValueError for a caller's mistake; what differs is told in the certificate.
+    Raises ValueError for a caller's mistake, and for a student that cannot be loaded, whose certificate then
+    says so; what differs is told in the certificate.
     """
     start = time.monotonic()
     asked = Asked(k, tokens, seed, served, merged, exported)
     asked.sensible()
-    folder = student_folder(student)
+    folder, refused = student_folder(student), None
     with _quiet(), writing.one_at_a_time():
-        facts = read_student(folder)
-        forms = tokenizers(folder)
+        with _none_of_before(out or folder):
+            whole(folder)
+            facts, forms = read_student(folder), tokenizers(folder)
         tokenizer = forms["our engine"]
         recorded = encoded(rollouts, facts, tokenizer) if rollouts else read_samples(folder)
         found = [turn for line in recorded for turn in turns(line, tokenizer)]
         if not found:
             raise ValueError(f"Nothing in {rollouts or folder / SAMPLES} was trained on.")
-        checks = tuple(_checks(folder, facts, forms, found, asked))
+        checks: list[Check] = []
+        try:
+            checks += _weightless(folder, facts, forms, found)
+            for check in _checks(folder, facts, forms, recorded, found, asked):
+                checks.append(check)
+        except writing.LoadError as error:
+            refused = error
+            checks.append(Check(name="our engine", passed=False, detail=str(error)))
+        checks = [_without_places(check, folder) for check in checks]
     certificate = Certificate(
         student=folder.resolve().name,
         passed=all(check.passed is not False for check in checks),
@@ -71,7 +83,7 @@ def certify(
         k=min(k, len(found)),
         tokens=tokens,
         seed=seed,
-        checks=checks,
+        checks=tuple(checks),
         template=template_digest(tokenizer),
         **_base(folder),
         digests=_digests(folder, asked),
@@ -79,6 +91,8 @@ def certify(
         seconds=round(time.monotonic() - start, 2),
     )
     write_certificate(certificate, out or folder)
+    if refused:
+        raise refused
     return certificate
 
 
@@ -109,7 +123,7 @@ class Asked:
 
 
 def student_folder(student: str) -> Path:
-    """Raises ValueError for what is no folder with a student's weights."""
+    """Raises ValueError for what is no folder on this machine."""
     if student.startswith(("http://", "https://", "litellm:")):
         raise ValueError(
             f"{student} is served: name the student's folder, and the endpoint with --served."
@@ -120,13 +134,17 @@ def student_folder(student: str) -> Path:
             f"A certificate belongs to files on this machine, and {student} is on the Hub: fetch it with "
             f"`hf download {student} --local-dir DIR`, and name DIR."
         )
+    return folder
+
+
+def whole(folder: Path) -> None:
+    """Raises ValueError for half an adapter."""
     adapter = (folder / "adapter_config.json").is_file()
     if adapter and not any(folder.glob("adapter_model.*")):
         raise ValueError(
             f"{folder} has an adapter_config.json and no adapter_model.safetensors: half an adapter. "
             "Train it again, or copy it whole."
         )
-    return folder
 
 
 def tokenizers(folder: Path) -> dict[str, object]:
@@ -176,47 +194,82 @@ def encoded(rollouts: Path, facts: Student | None, tokenizer) -> list[Recorded]:
     ]
 
 
-def _checks(
-    folder: Path, facts: Student | None, forms: dict, found: list[Turn], asked: Asked
-) -> Iterator[Check]:
-    """Every check, the cheap ones first."""
-    tokenizer = forms["our engine"]
-    yield tokens.check_prompts(found, tokenizer)
+def _weightless(folder: Path, facts: Student | None, forms: dict, found: list[Turn]) -> list[Check]:
+    """The checks that need no weights."""
+    tokenizer, checks = forms["our engine"], []
+    checks.append(tokens.check_prompts(found, tokenizer))
     if "the folder" in forms:
         reloaded = forms["the folder"]
-        yield tokens.check_prompts(found, reloaded, "prompt tokens, reloaded", tokens.rendered)
-    yield tokens.check_spans(found, tokenizer)
-    yield tokens.check_template(forms, facts)
-    yield tokens.check_agent(found, facts, folder)
-    base = adapter_base(str(folder))
-    settings = tokens.generation_settings(folder, base)
-    yield tokens.check_settings(settings)
+        checks.append(
+            tokens.check_prompts(found, reloaded, "prompt tokens, reloaded", tokens.rendered)
+        )
+    checks.append(tokens.check_spans(found, tokenizer))
+    checks.append(tokens.check_template(forms, facts))
+    checks.append(tokens.check_agent(found, facts, folder))
+    checks.append(check_files(folder, facts))
+    return checks
+
+
+def _checks(
+    folder: Path,
+    facts: Student | None,
+    forms: dict,
+    recorded: list[Recorded],
+    found: list[Turn],
+    asked: Asked,
+) -> Iterator[Check]:
+    """The other checks, the cheap ones first."""
+    tokenizer, base = forms["our engine"], adapter_base(str(folder))
+    settings, check = _settings(folder, base, found)
+    yield check
     if why := too_large(folder, base):
         yield tokens.check_stops(found, tokenizer, settings, None, facts)
         yield Check(name="what it writes", passed=None, detail=why)
         return
-    picked = writing.chosen(found, asked.k, asked.seed)
     with writing.our_engine(str(folder), asked.seed) as engine:
+        fits = [turn for turn in found if len(turn.prompt) < engine.context]
+        picked = writing.chosen(fits, asked.k, asked.seed)
+        kept = "F32" if engine.model.dtype.itemsize == 4 else "BF16"
+        half = kept != "F32" or stored_dtype(base or str(folder)).itemsize < 4
+        yield check_loss(engine.model, recorded, asked.k, half)
+        yield tokens.check_context(found, engine.context)
         ours = outputs.Reference(
             picked,
             [writing.answer(engine, turn, asked.tokens) for turn in picked],
             engine.tokenizer,
             writing.ends_of(engine),
-            "F32" if engine.model.dtype.itemsize == 4 else "BF16",
+            kept,
         )
         drawn = writing.draw(engine, picked, asked.tokens)
         long = writing.long_answer(engine, picked, ours.answers) if asked.served else None
     yield tokens.check_stops(found, tokenizer, settings, ours.ends, facts)
+    if not picked:
+        return
     yield outputs.check_sent(ours)
     with writing.our_engine(str(folder), asked.seed) as engine:
         yield outputs.check_drawn(ours, drawn, writing.draw(engine, picked, asked.tokens))
     yield from outputs.check_plain(str(folder), ours, asked.tokens)
+    if not ours.finite:
+        why = "there are no logits to compare with"
+        yield from (
+            Check(name=n, passed=None, detail=why) for n in ("merged", "exported", "served")
+        )
+        return
     yield from _merged(folder, base, ours, found, asked)
     yield from _exported(ours, found, asked)
     if asked.served:
         yield from check_served(asked.served, ours, asked.tokens, long)
     else:
         yield Check(name="served", passed=None, detail="no endpoint was named")
+
+
+def _settings(folder: Path, base: str | None, found: list[Turn]) -> tuple[object | None, Check]:
+    """The generation settings, None where they cannot be read, and their check."""
+    try:
+        settings = tokens.generation_settings(folder, base)
+    except ValueError as error:
+        return None, Check(name="generation settings", passed=False, detail=str(error), compared=1)
+    return settings, tokens.check_settings(settings, found)
 
 
 def _merged(folder: Path, base, ours, found: list[Turn], asked: Asked) -> Iterator[Check]:
@@ -235,6 +288,9 @@ def _merged(folder: Path, base, ours, found: list[Turn], asked: Asked) -> Iterat
             except OSError as error:  # no disk for it, which is no fault of the student
                 yield Check(name="merged", passed=None, detail=f"{error.strerror or error}")
                 return
+            except ValueError as error:
+                yield Check(name="merged", passed=False, detail=f"it cannot be merged: {error}")
+                return
         load = partial(_load, place)
         yield from outputs.check_form("merged", load, ours, found, asked.tokens, place)
 
@@ -250,10 +306,7 @@ def _exported(ours, found: list[Turn], asked: Asked) -> Iterator[Check]:
         yield Check(name="exported", passed=None, detail="no exported folder was named")
         return
     load = partial(_read_back, Path(asked.exported))
-    try:
-        yield from outputs.check_form("exported", load, ours, found, asked.tokens, asked.exported)
-    except ValueError as error:
-        yield Check(name="exported", passed=False, detail=f"it cannot be read back: {error}")
+    yield from outputs.check_form("exported", load, ours, found, asked.tokens, asked.exported)
 
 
 def _read_back(place: Path):
@@ -287,6 +340,24 @@ def _digests(folder: Path, asked: Asked) -> dict[str, dict[str, str]]:
     if base and Path(base).is_dir() and Path(base).resolve() != folder.resolve():
         parts["base"] = base
     return {name: digests(Path(place)) for name, place in parts.items() if place}
+
+
+def _without_places(check: Check, folder: Path) -> Check:
+    """A certificate is published: it names no folder of this machine."""
+    detail = check.detail
+    for place in sorted({str(folder), str(folder.resolve())}, key=len, reverse=True):
+        detail = detail.replace(place, folder.resolve().name)
+    return check.model_copy(update={"detail": detail})
+
+
+@contextmanager
+def _none_of_before(place: Path):
+    """A student that cannot even be opened is left without the certificate of what it was."""
+    try:
+        yield
+    except ValueError:
+        (place / CERTIFICATE).unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

@@ -16,7 +16,18 @@ from agents.weights import adapter_base, attach_adapter, fold_adapter, load_pret
 
 from .records import Check, Place
 from .samples import Turn
-from .tokens import AROUND, check_prompts, decoded, difference, ids_of, rendered
+from .tokens import (
+    AROUND,
+    SETTINGS,
+    check_prompts,
+    decoded,
+    difference,
+    ends_early,
+    ids_of,
+    rendered,
+    settings_in,
+    too_short,
+)
 from .writing import OF_EACH, Answer, loaded, plain_answers, read
 
 NOISE = {"F32": 1e-5, "BF16": 2e-2}
@@ -38,6 +49,11 @@ class Reference:
     """The type our engine computes in."""
     logits: Sequence = ()
     """Of plain transformers, per answer (written + 1, vocabulary): before each token, and after all."""
+
+    @property
+    def finite(self) -> bool:
+        """Whether there are logits to compare with, all of them numbers."""
+        return bool(self.logits) and _no_numbers(self.logits) is None
 
     @property
     def scale(self) -> float:
@@ -77,14 +93,17 @@ def check_plain(folder: str, ours: Reference, tokens: int) -> list[Check]:
 
     Keeps the former's logits in `ours`: what other forms are compared with.
     """
-    base, beside = adapter_base(folder), None
-    with loaded(partial(unmerged, folder, base)) as (model, _):
-        if base is not None:
-            beside = plain_answers(model, ours.answers, tokens), read_all(model, ours)
-            fold_adapter(model)
-        ours.logits = read_all(model, ours)
-        folded = plain_answers(model, ours.answers, tokens)
-    checks = [compare("engine = generate", ours, folded)]
+    base, beside, name = adapter_base(folder), None, "engine = generate"
+    try:
+        with loaded(partial(unmerged, folder, base)) as (model, _):
+            if base is not None:
+                beside = plain_answers(model, ours.answers, tokens), read_all(model, ours)
+                fold_adapter(model)
+            ours.logits = read_all(model, ours)
+            folded = plain_answers(model, ours.answers, tokens)
+    except ValueError as error:
+        return [Check(name=name, passed=False, detail=f"transformers cannot load it: {error}")]
+    checks = [compare(name, ours, folded)]
     if beside is None:
         why = "all weights were trained; there is no adapter"
         return [*checks, Check(name="adapter unmerged", passed=None, detail=why)]
@@ -112,16 +131,33 @@ def check_form(
 
     load: gives model and tokenizer.
     """
-    kept = kept_type(Path(folder))
-    with loaded(load) as (model, tokenizer):
-        prompts = check_prompts(turns, tokenizer, f"{name}: prompts", rendered)
-        trained, stops = {t.reply[-1] for t in turns}, ids_of(model.generation_config.eos_token_id)
-        if prompts.passed and not trained <= stops:
-            lacking = ", ".join(decoded(tokenizer, i) for i in sorted(trained - stops))
-            why = f"its generation settings do not stop on {lacking}"
-            prompts = prompts.model_copy(update={"passed": False, "detail": why})
-        written, logits = plain_answers(model, ours.answers, tokens), read_all(model, ours)
-    return [prompts, compare(name, ours, written, logits, kept)]
+    try:
+        with loaded(load) as (model, tokenizer):
+            prompts = check_prompts(turns, tokenizer, f"{name}: prompts", rendered)
+            if prompts.passed and (why := _ends_otherwise(model, tokenizer, turns, folder)):
+                prompts = prompts.model_copy(update={"passed": False, "detail": why})
+            written, logits = plain_answers(model, ours.answers, tokens), read_all(model, ours)
+    except ValueError as error:
+        return [Check(name=name, passed=False, detail=f"it cannot be read back: {error}")]
+    return [prompts, compare(name, ours, written, logits, kept_type(Path(folder)))]
+
+
+def _ends_otherwise(model, tokenizer, turns: Sequence[Turn], folder: str) -> str | None:
+    """Why a form's generation settings would end a trained reply elsewhere; None if they would not."""
+    settings = model.generation_config
+    try:
+        if Path(folder, SETTINGS).exists():  # a broken one is passed over where models are loaded
+            settings = settings_in(folder)
+    except ValueError as error:
+        return f"its {error}"
+    trained, stops = {turn.reply[-1] for turn in turns}, ids_of(settings.eos_token_id)
+    if not trained <= stops:
+        lacking = ", ".join(decoded(tokenizer, i) for i in sorted(trained - stops))
+        return f"its generation settings do not stop on {lacking}"
+    if early := ends_early(turns, stops, tokenizer):
+        return f"its {SETTINGS} {early[0]}"
+    cut = too_short(settings, turns)
+    return f"its {SETTINGS} {'; it '.join(cut)}" if cut else None
 
 
 def read_all(model, ours: Reference) -> list:
@@ -139,8 +175,15 @@ def compare(
 
     logits: its own, of our engine's answers. kept: the type its weights are kept in.
     """
+    n = len(answers)
+    if (at := _no_numbers(ours.logits)) is None:
+        at = _no_numbers(logits)
+    if at is not None:
+        turn = ours.turns[at]
+        why = f"its logits are not finite numbers, in {turn.rollout}, message {turn.turn}"
+        return Check(name=name, passed=False, detail=why, compared=n)
     off, told = _off(ours, logits), ""
-    largest, scale, n = max(off, default=0.0), ours.scale, len(answers)
+    largest, scale = max(off, default=0.0), ours.scale
     if off:
         told = f"logits within {largest:.1e} of {scale:.3g}" + (
             f" ({kept})" if kept != "F32" else ""
@@ -167,13 +210,18 @@ def compare(
     return Check(name=name, passed=True, detail=told, compared=n)
 
 
+def _no_numbers(logits: Sequence) -> int | None:
+    """The first answer with logits that are not finite; None if all are."""
+    return next((at for at, rows in enumerate(logits) if not bool(rows.isfinite().all())), None)
+
+
 def _off(ours: Reference, logits: Sequence) -> list[float]:
-    """Per answer, how far the logits are from the reference's; infinite where they are not numbers."""
+    """Per answer, how far the logits are from the reference's."""
     off = []
     for mine, other in zip(ours.logits, logits, strict=False):
-        width = min(mine.shape[1], other.shape[1])  # a vocabulary may be padded
-        far = float((mine[:, :width] - other[:, :width]).abs().max())
-        off.append(far if far == far else float("inf"))
+        # A vocabulary may be padded, and a form's context be shorter.
+        rows, width = (min(mine.shape[i], other.shape[i]) for i in (0, 1))
+        off.append(float((mine[:rows, :width] - other[:rows, :width]).abs().max()))
     return off
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from agents import Message
 from agents.trajectory import Record
@@ -24,6 +24,9 @@ class Recorded(Record):
     messages: tuple[Message, ...]
     """Under the student's system prompt, as they were encoded."""
     samples: tuple[Tokens, ...]
+    loss: float | None = None
+    """Mean negative log-likelihood of their trained tokens, each counted once, by the model as it stood in
+    training's memory; None where that was not kept."""
 
 
 class Student(Record):
@@ -41,6 +44,9 @@ class Student(Record):
     """sha256 of the chat template."""
     stops: tuple[int, ...]
     """Tokens that end a turn; the first is the one that was trained."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """sha256 of weights, tokenizer and chat template as training left them, by name; of an adapter's settings
+    without the place of its base."""
 
 
 class Place(Record):

@@ -15,6 +15,7 @@ from agents.template import end_of_turn_id
 
 from ..encode import Sample
 from ..run import write_json, write_text
+from .files import trained_files
 from .records import Recorded, Student, Tokens
 
 SAMPLES = "parity_samples.jsonl"
@@ -39,15 +40,24 @@ class Turn:
     """Of the reply; the same tokens, if all is well."""
 
 
+def taken(n: int, most: int = MOST) -> range:
+    """Places of up to `most` of n things, evenly taken."""
+    return range(0, n, max(1, -(-n // most)))
+
+
 def write_samples(
-    folder: Path, items: Sequence[tuple[str, Sequence[Message], Sequence[Sample]]]
+    folder: Path,
+    items: Sequence[tuple[str, Sequence[Message], Sequence[Sample]]],
+    losses: Sequence[float | None] | None = None,
 ) -> None:
     """Write `parity_samples.jsonl` of up to 16 of the items, evenly taken.
 
     An item: the rollout's name (benchmark/id/attempt), the messages that were encoded, and the samples
-    that were trained on.
+    that were trained on. losses: of every item, as `recorded_losses` gives them for the model that these
+    weights are of. Raises ValueError where they are not one for each.
     """
-    step = max(1, -(-len(items) // MOST))
+    if losses is not None and len(losses) != len(items):
+        raise ValueError(f"{len(losses)} losses for {len(items)} rollouts; give one for each.")
     lines = [
         Recorded(
             problem=problem,
@@ -55,8 +65,10 @@ def write_samples(
             samples=tuple(
                 Tokens(input_ids=tuple(s.input_ids), labels=tuple(s.labels)) for s in samples
             ),
+            loss=losses[at] if losses else None,
         ).model_dump_json()
-        for problem, messages, samples in items[::step]
+        for at in taken(len(items))
+        for problem, messages, samples in items[at : at + 1]
     ]
     write_text(folder / SAMPLES, "".join(line + "\n" for line in lines))
 
@@ -93,8 +105,12 @@ def write_student(
     tags: str | None,
     tools: Iterable[str] = (),
     stops: Iterable[int] = (),
+    digests: bool = True,
 ) -> Student:
-    """Write `student.json`. stops: tokens that end a turn beside the template's own."""
+    """Write `student.json`, after everything else of the student.
+
+    stops: tokens that end a turn beside the template's own. digests: with those of the files that training left.
+    """
     end = end_of_turn_id(tokenizer)
     student = Student(
         method=method,
@@ -103,6 +119,7 @@ def write_student(
         tools=tuple(tools),
         template=template_digest(tokenizer),
         stops=(end, *sorted({*stops} - {end})),
+        files=trained_files(folder) if digests else {},
     )
     write_json(folder / STUDENT, student.model_dump(mode="json"))
     return student

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from agents.template import end_of_turn_id, plain, prompt_ids, reply_ids, whole_
 from .records import Check, Place, Student
 from .samples import Turn, template_digest
 
+SETTINGS = "generation_config.json"
 AROUND = 8
 """Tokens shown on each side of a difference."""
 OTHER_WORDS = {
@@ -19,6 +21,7 @@ OTHER_WORDS = {
     "bad_words_ids": None, "sequence_bias": None, "suppress_tokens": None,
     "begin_suppress_tokens": None, "forced_bos_token_id": None, "forced_eos_token_id": None,
     "exponential_decay_length_penalty": None, "guidance_scale": 1.0, "stop_strings": None,
+    "max_time": None,
 }  # fmt: skip
 """Settings of generation that change what is written without sampling, each with the value that does not."""
 
@@ -85,15 +88,15 @@ def check_spans(turns: Sequence[Turn], tokenizer) -> Check:
 def check_stops(
     turns: Sequence[Turn], tokenizer, configured, engine: set[int] | None, student: Student | None
 ) -> Check:
-    """The token that ends a trained turn ends a reply everywhere.
+    """The token that ends a trained turn ends a reply everywhere, and none ends it before.
 
-    configured: the generation settings that servers read. engine: what ours stops on, if it was asked.
+    configured: the generation settings that servers read; None if they cannot be read. engine: what ours
+    stops on, if it was asked.
     """
     trained = {turn.reply[-1] for turn in turns}
-    places = {
-        "the template": {end_of_turn_id(tokenizer)},
-        "generation_config.json": ids_of(configured.eos_token_id),
-    }
+    places = {"the template": {end_of_turn_id(tokenizer)}}
+    if configured is not None:
+        places[SETTINGS] = ids_of(configured.eos_token_id)
     if engine is not None:
         places["our engine"] = engine
     if student:
@@ -103,30 +106,88 @@ def check_stops(
         for where, stops in places.items()
         if not trained <= stops
     ]
+    place = None
+    for where, stops in places.items():
+        if early := ends_early(turns, stops, tokenizer):
+            why, place = early
+            wrong.append(f"{where} {why}")
     detail = f"{_named(tokenizer, trained)} was trained to end a turn"
     return Check(
         name="stop tokens",
         passed=not wrong,
         detail=f"{detail}, but {'; '.join(wrong)}" if wrong else detail,
         compared=len(places),
+        place=place,
     )
 
 
-def check_settings(configured) -> Check:
-    """Nothing in the generation settings changes what is written greedily: servers read them, training did not."""
+def ends_early(turns: Sequence[Turn], stops: set[int], tokenizer) -> tuple[str, Place] | None:
+    """Which of the stop tokens stands inside a trained reply, and where; None if none does."""
+    for turn in turns:
+        at = next((at for at, token in enumerate(turn.reply[:-1]) if token in stops), None)
+        if at is None:
+            continue
+        token = turn.reply[at]
+        before = tokenizer.decode(turn.reply[max(0, at - AROUND) : at])
+        return (
+            f"ends it at {decoded(tokenizer, token)} ({token}), which trained replies go on after",
+            Place(
+                rollout=turn.rollout,
+                turn=turn.turn,
+                token=len(turn.prompt) + at,
+                recorded=around(tokenizer, turn.reply, at),
+                found=f"{before!r} [end of the turn]",
+            ),
+        )
+    return None
+
+
+def check_settings(configured, turns: Sequence[Turn]) -> Check:
+    """Nothing in the generation settings changes or cuts a greedy reply: servers read them, training did not."""
     asked = {
         name: value
         for name, harmless in OTHER_WORDS.items()
         if (value := getattr(configured, name, None)) not in (None, harmless)
     }
     told = ", ".join(f"{name} {value}" for name, value in asked.items())
+    wrong = [f"asks for {told}: servers obey it, and write other words"] if asked else []
+    wrong += too_short(configured, turns)
     return Check(
         name="generation settings",
-        passed=not asked,
-        detail=f"generation_config.json asks for {told}: servers obey it, and write other words; take it out"
-        if asked
+        passed=not wrong,
+        detail=f"{SETTINGS} {'; it '.join(wrong)}; take it out"
+        if wrong
         else "nothing that changes a greedy reply",
         compared=1,
+    )
+
+
+def too_short(configured, turns: Sequence[Turn]) -> list[str]:
+    """The limits that a trained reply, with its end, does not fit."""
+    found = []
+    for name, size in {
+        "max_new_tokens": lambda turn: len(turn.reply),
+        "max_length": lambda turn: len(turn.prompt) + len(turn.reply),
+    }.items():
+        limit, longest = getattr(configured, name, None), max(turns, key=size)
+        if limit is not None and limit < size(longest):
+            found.append(
+                f"has {name} {limit}, and {longest.rollout}, message {longest.turn} takes {size(longest)} tokens"
+            )
+    return found
+
+
+def check_context(turns: Sequence[Turn], context: int) -> Check:
+    """The model can be sent what was trained on, and has room for the reply. context: its tokens."""
+    longest = max(turns, key=lambda turn: len(turn.prompt) + len(turn.reply))
+    size = len(longest.prompt) + len(longest.reply)
+    where = "" if size <= context else f" ({longest.rollout}, message {longest.turn})"
+    return Check(
+        name="context",
+        passed=size <= context,
+        detail=f"prompt and reply take up to {size:,} tokens{where}"
+        + (f"; the model holds {context:,}" if context < 10**9 else ""),
+        compared=len(turns),
     )
 
 
@@ -260,12 +321,35 @@ def ids_of(value: int | list[int] | None) -> set[int]:
 
 
 def generation_settings(folder: Path, base: str | None):
-    """The student's own `generation_config.json`; else its base's, else what the model's settings tell."""
+    """The student's own `generation_config.json`; else its base's, else what the model's settings tell.
+
+    Raises ValueError for a file that is there and cannot be read.
+    """
     from transformers import AutoConfig, GenerationConfig
 
     for place in filter(None, (str(folder), base)):
         try:
-            return GenerationConfig.from_pretrained(place)
+            return settings_in(place)
         except OSError:
             continue
     return GenerationConfig.from_model_config(AutoConfig.from_pretrained(base or str(folder)))
+
+
+def settings_in(place: str):
+    """The generation settings of a folder or Hub id: OSError where there are none, ValueError for broken ones."""
+    from transformers import GenerationConfig
+
+    file = Path(place, SETTINGS)
+    try:
+        if file.exists() and not isinstance(json.loads(file.read_bytes()), dict):
+            raise ValueError("it holds no settings")
+        found = GenerationConfig.from_pretrained(place)
+        for token in ids_of(found.eos_token_id):
+            if type(token) is not int or token < 0:
+                raise ValueError(f"its eos_token_id has {token!r}, which is no token's number")
+    except Exception as error:  # of values that the library takes as they come
+        if isinstance(error, OSError) and not file.exists():
+            raise
+        line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"{SETTINGS} cannot be read: {line}") from error
+    return found

@@ -41,11 +41,18 @@ def chosen(turns: Sequence[Turn], k: int, seed: int) -> list[Turn]:
     return each[:k]
 
 
+class LoadError(ValueError):
+    """The student itself cannot be loaded, so that there is nothing to compare."""
+
+
 @contextmanager
 def our_engine(folder: str, seed: int):
     """The engine that answers in an agent; at the end it lets go of its weights."""
     _let_go()
-    engine = LocalModel(folder, seed=seed)
+    try:
+        engine = LocalModel(folder, seed=seed)
+    except ValueError as error:
+        raise LoadError(str(error)) from error
     try:
         yield engine
     finally:
@@ -135,10 +142,13 @@ def plain_answers(model, answers: Sequence[Answer], tokens: int) -> list[Answer]
     try:
         for prompt in (a.prompt for a in answers):
             ids = torch.tensor([prompt], device=model.device)
-            limit = min(tokens, room(model, prompt))
-            with torch.inference_mode():
-                out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit)
-            written = out[0, len(prompt) :].tolist()
+            limit, written = min(tokens, room(model, prompt)), []
+            if limit:
+                with torch.inference_mode():
+                    out = model.generate(
+                        ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit
+                    )
+                written = out[0, len(prompt) :].tolist()
             ended = bool(written) and written[-1] in ends
             found.append(Answer(prompt, written[:-1] if ended else written, ended))
     finally:
@@ -147,9 +157,9 @@ def plain_answers(model, answers: Sequence[Answer], tokens: int) -> list[Answer]
 
 
 def room(model, prompt: list[int]) -> int:
-    """Tokens that fit the model's context after a prompt."""
+    """Tokens that fit the model's context after a prompt; 0 where that is longer itself."""
     config = model.config.get_text_config()
-    return (getattr(config, "max_position_embeddings", None) or 10**9) - len(prompt)
+    return max(0, (getattr(config, "max_position_embeddings", None) or 10**9) - len(prompt))
 
 
 def read(model, answer: Answer):

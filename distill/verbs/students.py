@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..options import Config, Force, Json, Out, Seed
+from ..options import Config, Force, Json, Seed
 from . import last, verb
 
 
@@ -19,7 +19,9 @@ def train(
     student: Annotated[
         str, typer.Option(help="pocket-base, a folder or a Hub id: what to start from.")
     ],
-    out: Out,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the student; calling again resumes it.")
+    ] = None,
     method: Annotated[
         str | None, typer.Option(help="Train on rollouts of this method alone.")
     ] = None,
@@ -38,7 +40,9 @@ def train(
     dora: Annotated[
         bool, typer.Option("--dora", help="DoRA: magnitudes beside LoRA's directions.")
     ] = False,
-    rate: Annotated[float, typer.Option(help="Learning rate.")] = 2e-4,
+    rate: Annotated[
+        float, typer.Option(help="Learning rate; ten times as much for the pocket base.")
+    ] = 2e-4,
     schedule: Annotated[
         str, typer.Option(help="Of the rate: linear, cosine, constant, ...")
     ] = "linear",
@@ -115,8 +119,10 @@ def train(
     """Fine-tune a student on kept rollouts (TRL, PEFT); ends with its parity certificate."""
     from ..train import train
 
+    if out is None and not dry_run:
+        raise ValueError("Name the student's folder with --out; --dry-run alone needs none.")
     found = train(
-        folders, student, out, method=method, full=full, qlora=qlora, rank=rank, alpha=alpha, dropout=dropout,
+        folders, student, out or Path(), method=method, full=full, qlora=qlora, rank=rank, alpha=alpha, dropout=dropout,
         rslora=rslora, dora=dora, rate=rate, schedule=schedule, warmup=warmup, epochs=epochs,
         batch_size=batch_size, max_length=max_length, too_long=too_long, mask_errors=mask_errors,
         step_weights=step_weights, validation=validation, patience=patience, checkpoint_steps=checkpoint_steps,
@@ -135,10 +141,13 @@ def train(
         last(json, {"out": str(out), **found})
 
 
+New = Annotated[Path, typer.Option("--out", help="A new folder.")]
+
+
 @verb("merge", "merge runs/demo/student-agent --out runs/merged")
 def merge(
     student: Annotated[str, typer.Argument(help="A folder or Hub id of an adapter, or pocket.")],
-    out: Out,
+    out: New,
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16 or float16; the base's own if not given.")
     ] = None,
@@ -157,7 +166,7 @@ def export(
     student: Annotated[
         str, typer.Argument(help="A folder or Hub id: weights or an adapter, or pocket.")
     ],
-    out: Out,
+    out: New,
     quantization: Annotated[str, typer.Option(help="f16, q8_0, or f32.")] = "f16",
     json: Json = False,
     config: Config = None,

@@ -71,7 +71,7 @@ class Metrics(TrainerCallback):
     def on_step_end(self, args, state, control, **_):
         trainer = self.trainer
         if not hasattr(trainer, "measured"):
-            return  # TRL's own, which says less and less often: `on_log`
+            return  # TRL's own: what it logs is taken, in `on_log`
         measured = trainer.measured()
         self._write(
             state,

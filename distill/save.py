@@ -20,20 +20,16 @@ from .settings import Settings
 SMALL = 1_000_000_000
 """Bytes of a base model up to which it is copied beside its adapter, so that the folder runs by itself."""
 COPIED = (
-    *(
-        "config.json",
-        "generation_config.json",
-        "model*.safetensors",
-        "model.safetensors.index.json",
-    ),
-    *(
-        "tokenizer*",
-        "special_tokens_map.json",
-        "added_tokens.json",
-        "vocab.*",
-        "merges.txt",
-        "*.jinja",
-    ),
+    "config.json",
+    "generation_config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.jinja",
 )
 """Of a base; a folder of weights may hold records of how they were made, which are not the student's."""
 LAST = ("adapter_config.json", "config.json")

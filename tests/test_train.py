@@ -227,6 +227,7 @@ def test_a_training_that_was_killed_goes_on_to_the_very_same_weights(kept, tiny,
     assert killed.returncode == -9, killed.stderr[-2000:]
     left = tmp_path / "killed"
     assert {f.name for f in (left / "checkpoints").glob("c*")} == {"checkpoint-2", "checkpoint-3"}
+    (left / "checkpoints" / "checkpoint-3" / "adapter_model.safetensors").write_bytes(b"half")
     with pytest.raises(ValueError, match="neither config"):
         load_model(str(left))
     with pytest.raises(ValueError, match="rate"):

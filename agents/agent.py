@@ -60,6 +60,10 @@ class DistillAgent(CodeAgent):
         super().__init__(*args, **{"code_block_tags": dialect.tags, **kwargs})
         self.as_written, self.limits, self.temperature = as_written, limits, temperature
         self.dialect = dialect
+        self._begin()
+
+    def _begin(self) -> None:
+        """Of a run's limits, nothing is used yet."""
         self._started: float | None = None
         self._tokens = 0
         self._told = False
@@ -75,6 +79,10 @@ class DistillAgent(CodeAgent):
         if not self.as_written:
             return super().provide_final_answer(task)
         return ChatMessage(role=MessageRole.ASSISTANT, content=None)
+
+    def run(self, *args, **kwargs):
+        self._begin()
+        return super().run(*args, **kwargs)
 
     def _step_stream(self, memory_step: ActionStep) -> Iterator:
         if self._started is None:

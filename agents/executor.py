@@ -8,10 +8,12 @@ not the end of the program. One long call into C still runs to its end.
 
 from __future__ import annotations
 
+import threading
 import time
 
 from smolagents.local_python_executor import CodeOutput, InterpreterError, LocalPythonExecutor
 
+from .cancelled import Cancelled
 from .sandbox.limits import Limits
 
 
@@ -28,9 +30,12 @@ class UnconfinedExecutor(LocalPythonExecutor):
         self.authorized_imports = sorted(self.authorized_imports)
         self.seconds = limits.seconds
         self.state = _State(self.state)
+        self.cancelled: threading.Event | None = None
+        """Once it is set, running code ends at its next step, and `Cancelled` is raised."""
 
     def __call__(self, code_action: str) -> CodeOutput:
         self.state.deadline = time.monotonic() + self.seconds
+        self.state.cancelled = self.cancelled
         try:
             result = super().__call__(code_action)
             # Shown here, inside the guard: `__str__` may be the model's code too, and is asked only once.
@@ -62,14 +67,17 @@ class _DeadlinePassedError(BaseException):
 class _Counter(dict):
     """smolagents' operation count, read at every node of the code: the place to look at the clock."""
 
-    def __init__(self, deadline: float):
+    def __init__(self, deadline: float, cancelled: threading.Event | None):
         super().__init__(counter=0)
-        self.deadline = deadline
+        self.deadline, self.cancelled = deadline, cancelled
 
     def __getitem__(self, key):
         value = super().__getitem__(key)
-        if value % 64 == 0 and time.monotonic() > self.deadline:
-            raise _DeadlinePassedError
+        if value % 64 == 0:
+            if self.cancelled is not None and self.cancelled.is_set():
+                raise Cancelled
+            if time.monotonic() > self.deadline:
+                raise _DeadlinePassedError
         return value
 
 
@@ -77,6 +85,9 @@ class _State(dict):
     """The interpreter's variables; a fresh count at each action gets that action's deadline."""
 
     deadline = float("inf")
+    cancelled = None
 
     def __setitem__(self, key, value):
-        super().__setitem__(key, _Counter(self.deadline) if key == "_operations_count" else value)
+        super().__setitem__(
+            key, _Counter(self.deadline, self.cancelled) if key == "_operations_count" else value
+        )

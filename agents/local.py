@@ -26,6 +26,9 @@ Cancelled = Callable[[], bool] | threading.Event
 class LocalModel(Model):
     """A transformers model behind smolagents' interface."""
 
+    tells = True
+    """It takes `told` and `cancelled`."""
+
     def __init__(
         self,
         path: str,
@@ -66,10 +69,12 @@ class LocalModel(Model):
         temperature: float | None = None,
         max_tokens: int | None = None,
         cancelled: Cancelled | None = None,
+        told: Callable[[str], None] | None = None,
     ) -> list[ChatMessage]:
         """n replies to the same messages, each with its token usage.
 
         prefix: the unfinished start of the reply; the returned text begins with it.
+        told: called with the first reply's text in pieces, as `generate_stream` yields them.
         cancelled: an event, or a function that is asked before each token; once it is set, or says yes, the
             replies end as they are.
         A reply's `raw` holds `finish_reason` ("stop", "length" or "cancelled"), `prompt_ids` (the prefix
@@ -77,7 +82,7 @@ class LocalModel(Model):
         Raises ValueError for a prompt longer than the model's context.
         """
         rows = self._rows(messages, n, stop_sequences, prefix, temperature, max_tokens, cancelled)
-        self._write(rows)
+        self._write(rows, prefix, told)
         return [
             ChatMessage(
                 MessageRole.ASSISTANT,
@@ -117,36 +122,47 @@ class LocalModel(Model):
             max_tokens,
             _either(closed, _asker(cancelled)),
         )
-        told: queue.SimpleQueue[None] = queue.SimpleQueue()
-        row.told = lambda: told.put(None)
-        return self._stream(row, prefix, told, closed)
+        return self._stream(row, self._pieces(row, prefix), closed)
 
-    def _stream(self, row: Row, prefix: str, told, closed) -> Iterator[ChatMessageStreamDelta]:
+    def _stream(self, row: Row, pieces, closed) -> Iterator[ChatMessageStreamDelta]:
         self.engine.submit([row])
         try:
-            shown, counted = "", 0
-            yield ChatMessageStreamDelta(prefix, token_usage=TokenUsage(len(row.ids), 0))
-            while not row.done.done():
-                told.get()
-                while not told.empty():  # it may have been asked for late
-                    told.get()
-                written = list(row.written)
-                text = row.stops.safe(text_of(self.tokenizer, written))
-                if len(text) > len(shown) and not row.done.done():
-                    usage = TokenUsage(0, len(written) - counted)
-                    yield ChatMessageStreamDelta(text[len(shown) :], token_usage=usage)
-                    shown, counted = text, len(written)
-            row.done.result()
-            usage = TokenUsage(0, len(row.written) - counted)
-            yield ChatMessageStreamDelta(self._text(row)[len(shown) :], token_usage=usage)
+            yield from pieces
         finally:
             closed.set()
+
+    def _pieces(self, row: Row, prefix: str) -> Iterator[ChatMessageStreamDelta]:
+        """A row's text while it is written; the row is submitted after this call."""
+        told: queue.SimpleQueue[None] = queue.SimpleQueue()
+        row.told = lambda: told.put(None)
+        return self._as_written(row, prefix, told)
+
+    def _as_written(self, row: Row, prefix: str, told) -> Iterator[ChatMessageStreamDelta]:
+        shown, counted = "", 0
+        yield ChatMessageStreamDelta(prefix, token_usage=TokenUsage(len(row.ids), 0))
+        while not row.done.done():
+            told.get()
+            while not told.empty():  # it may have been asked for late
+                told.get()
+            written = list(row.written)
+            text = row.stops.safe(text_of(self.tokenizer, written))
+            if len(text) > len(shown) and not row.done.done():
+                usage = TokenUsage(0, len(written) - counted)
+                yield ChatMessageStreamDelta(text[len(shown) :], token_usage=usage)
+                shown, counted = text, len(written)
+        row.done.result()
+        usage = TokenUsage(0, len(row.written) - counted)
+        yield ChatMessageStreamDelta(self._text(row)[len(shown) :], token_usage=usage)
 
     @property
     def context(self) -> int:
         """Tokens that prompt and reply may take together."""
         config = self.model.config.get_text_config()
         return getattr(config, "max_position_embeddings", None) or 10**9
+
+    def count(self, messages) -> int:
+        """Tokens of a prompt of these messages."""
+        return len(prompt_ids(self.tokenizer, plain(messages)))
 
     def swap(self, adapter: str | None, name: str | None = None) -> None:
         """Exchange the adapter on the loaded base, without loading that again; None: the base alone.
@@ -202,13 +218,16 @@ class LocalModel(Model):
             self._drawn[prompt] += n
         return [hash((self.seed, prompt, first + i)) % 2**63 for i in range(n)]
 
-    def _write(self, rows: list[Row]) -> None:
+    def _write(self, rows: list[Row], prefix: str, told: Callable[[str], None] | None) -> None:
         """Have the rows written, beside whatever else is; returns when they are."""
         left = threading.Event()
         for row in rows:
             row.cancelled = _either(left, row.cancelled)
+        pieces = self._pieces(rows[0], prefix) if told and rows else ()
         self.engine.submit(rows)
         try:
+            for piece in pieces:
+                told(piece.content or "")
             for row in rows:
                 row.done.result()
         finally:  # nobody waits for the rest, where one failed or the caller was interrupted

@@ -119,7 +119,7 @@ def read_student(path: str) -> dict:
 
 def student_of(model: Model) -> dict:
     """What is known of the student behind a model, whatever it has been wrapped in since."""
-    return getattr(_unwrapped(model), "student", None) or {}
+    return getattr(unwrapped(model), "student", None) or {}
 
 
 class WithSettings(Model):
@@ -187,7 +187,7 @@ def why_no_prefix(model: Model) -> str | None:
 
     Asks a server, once.
     """
-    inner = _unwrapped(model)
+    inner = unwrapped(model)
     if not _takes_prefix(inner):
         return _refusal(inner)
     reason = inner.why_no_prefix() if hasattr(inner, "why_no_prefix") else None
@@ -195,20 +195,21 @@ def why_no_prefix(model: Model) -> str | None:
 
 
 def _takes_prefix(model: Model) -> bool:
-    return "prefix" in inspect.signature(_unwrapped(model).generate).parameters or hasattr(
-        _unwrapped(model), "why_no_prefix"
+    return "prefix" in inspect.signature(unwrapped(model).generate).parameters or hasattr(
+        unwrapped(model), "why_no_prefix"
     )
 
 
 def _refusal(model: Model) -> str:
-    inner = _unwrapped(model)
+    inner = unwrapped(model)
     return (
         f"{type(inner).__name__} ({inner.model_id}) cannot take a first thought: it has no way to be given "
         "the start of its reply."
     )
 
 
-def _unwrapped(model: Model) -> Model:
+def unwrapped(model: Model) -> Model:
+    """The model itself, whatever it has been wrapped in."""
     while isinstance(inner := getattr(model, "inner", None), Model):
         model = inner
     return model

@@ -8,6 +8,8 @@ and often do it silently; what one is found to do is remembered for the rest of 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,8 +17,8 @@ import openai
 from smolagents.models import REMOVE_PARAMETER, ApiModel, ChatMessage, MessageRole
 from smolagents.monitoring import TokenUsage
 
-from .local import cut
 from .sampling import at_once
+from .stops import cut, safe
 
 TIMEOUT = 300.0
 """Seconds a request may take before it counts as the server's failure."""
@@ -33,6 +35,9 @@ MARKERS = (
 
 class Replies(ApiModel):
     """`sample` and `prefix` for a smolagents model of an API that answers as OpenAI's does."""
+
+    tells = True
+    """It takes `told` and `cancelled`."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -58,12 +63,16 @@ class Replies(ApiModel):
         stop_sequences: list[str] | None = None,
         *,
         prefix: str = "",
+        told: Callable[[str], None] | None = None,
+        cancelled: threading.Event | None = None,
         **settings: Any,
     ) -> list[ChatMessage]:
         """n replies to the same messages, in as few requests as the server allows.
 
         prefix: the unfinished start of the reply; the returned text begins with it. Of the replies to one
         request, the first alone has its token usage.
+        told: called with the text of a single reply in pieces, as the server streams it. cancelled: once it
+        is set, the stream is closed, at which servers stop writing; the reply ends as it is.
         Raises RuntimeError where the server does not continue the start that it was given.
         """
         settings = {**self.defaults, **settings}
@@ -72,6 +81,10 @@ class Replies(ApiModel):
                 raise RuntimeError(f"{self.model_id} cannot take a first thought: {reason}.")
             messages, prefix, settings = self._begun(messages, prefix, settings)
 
+        if (
+            n == 1 and told and not prefix
+        ):  # whether a reply goes on from one is seen when it is whole
+            return [self._streamed(messages, stop_sequences, told, cancelled, settings)]
         # Servers refuse several greedy replies in one request: they would be the same.
         greedy = settings.get("temperature") == 0
         replies: list[ChatMessage] = []
@@ -102,6 +115,51 @@ class Replies(ApiModel):
         """Messages that end with the start of a reply, that start, and the settings to send with them."""
         extra = {**(settings.get("extra_body") or {}), **CONTINUE}
         return [*messages, said(prefix)], prefix, {**settings, "extra_body": extra}
+
+    def _streamed(self, messages, stop_sequences, told, cancelled, settings: dict) -> ChatMessage:
+        """One reply, told in pieces; of what may be a stop string, nothing before it is known not to be."""
+        chunks = self._chunks(messages, stop_sequences, settings)
+        stops = tuple(stop_sequences or ())
+        text, shown, reason, usage = "", 0, None, None
+        try:
+            for chunk in chunks:
+                usage = getattr(chunk, "usage", None) or usage
+                for choice in chunk.choices[:1]:
+                    text += getattr(choice.delta, "content", None) or ""
+                    reason = choice.finish_reason or reason
+                known = safe(text, stops)
+                if len(known) > shown:
+                    told(known[shown:])
+                    shown = len(known)
+                if cancelled is not None and cancelled.is_set():
+                    reason = "cancelled"
+                    break
+        finally:
+            with suppress(Exception):
+                chunks.close()
+        if reason is None:
+            raise RuntimeError(f"The answer of {self.model_id} broke off: its server has gone.")
+        whole = cut(text, stops)
+        told(whole[shown:])
+        return ChatMessage(
+            MessageRole.ASSISTANT,
+            whole,
+            raw={"finish_reason": reason if whole == text else "stop"},
+            token_usage=TokenUsage(usage.prompt_tokens, usage.completion_tokens)
+            if usage
+            else TokenUsage(0, 0),
+        )
+
+    def _chunks(self, messages, stop_sequences, settings: dict):
+        """The open stream of a reply."""
+        try:
+            counted = {"stream_options": {"include_usage": True}}
+            return self._send(messages, stop_sequences, stream=True, **counted, **settings)
+        except openai.APIStatusError as error:
+            if error.status_code not in REFUSED:
+                raise
+            # Not every server counts tokens of a stream; what else it refuses, it refuses again.
+            return self._send(messages, stop_sequences, stream=True, **settings)
 
     def _ask(
         self, messages, n: int, before: int, stop_sequences, prefix: str, settings: dict

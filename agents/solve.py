@@ -6,19 +6,35 @@ teacher, scoring a student and chatting with a visitor all come through here.
 
 from __future__ import annotations
 
+import contextvars
+import queue
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 from smolagents import ActionStep, CodeAgent
 from smolagents.agents import AgentExecutionError, AgentMaxStepsError, AgentParsingError
 from smolagents.memory import FinalAnswerStep
 
+from .cancelled import Cancelled
 from .dialect import DIALECTS, Dialect
 from .models import first_thought_of
 from .secrets import without_keys
 from .template import plain
 from .trajectory import Message, Step, Trajectory, Usage
+from .watched import Watched
+
+STOPPED = "Stopped."
+"""The error of a run that was stopped by whoever asked."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Words of the step that is being written."""
+
+    text: str
 
 
 def solve(agent, question: str) -> Trajectory:
@@ -29,42 +45,122 @@ def solve(agent, question: str) -> Trajectory:
     return trajectory
 
 
-def stream(agent: CodeAgent, question: str) -> Iterator[ActionStep | Trajectory]:
+def stream(
+    agent: CodeAgent,
+    question: str,
+    *,
+    pieces: bool = False,
+    cancelled: threading.Event | None = None,
+    keep: bool = False,
+) -> Iterator[Piece | ActionStep | Trajectory]:
     """smolagents' `ActionStep` as each step ends (thought, code, observation), then the `Trajectory`.
 
-    The agent must be fresh: its memory and Python variables outlive a run.
+    pieces: before each step also `Piece`s, its words as they are written; of several candidates, the first's.
+    cancelled: once it is set, the model stops writing and code stops running; the trajectory then holds what
+        was done, with `error` STOPPED.
+    keep: the agent lives on, and may have answered before: its memory and Python variables go into this run.
+        What a step that failed or was stopped has left in the memory is taken out of it.
+    Without `keep` the agent must be fresh, and is cleaned up. Closing the iterator stops the run.
     """
-    if agent.memory.steps:
+    if agent.memory.steps and not keep:
         raise ValueError(
             "This agent has answered a question before; make a new one for each question."
         )
+    cancelled = cancelled or threading.Event()
+    if not pieces:
+        yield from _run(agent, question, cancelled, keep)
+        return
+    told: queue.SimpleQueue = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            for event in _run(agent, question, cancelled, keep, lambda t: told.put(Piece(t))):
+                told.put(event)
+        except BaseException as error:
+            told.put(error)
+        finally:
+            told.put(None)
+
+    in_context = contextvars.copy_context().run  # Gradio's request, a tracer's span
+    thread = threading.Thread(target=in_context, args=(work,), daemon=True, name="run")
+    thread.start()
+    over = False
+    try:
+        while (event := told.get()) is not None:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+        over = True
+    finally:
+        if not over:
+            cancelled.set()
+
+
+def _run(
+    agent: CodeAgent,
+    question: str,
+    cancelled: threading.Event,
+    keep: bool,
+    told: Callable[[str], None] | None = None,
+) -> Iterator[ActionStep | Trajectory]:
     start, shown, final, error = time.monotonic(), 0, None, None
-    thought = first_thought_of(agent.model)
+    since = len(agent.memory.steps)
+    model, executor = agent.model, agent.python_executor
+    thought = first_thought_of(model)
     task = _dialect(agent).ask(thought.ask(question) if thought else question)
-    run = agent.run(task, stream=True)
+    agent.model = watched = Watched(model, cancelled, told)
+    if hasattr(executor, "cancelled"):
+        executor.cancelled = cancelled
+    run = agent.run(task, stream=True, reset=not keep)
     try:
         for event in run:
             if isinstance(event, ActionStep) and event.step_number > shown:
-                shown = (
-                    event.step_number
-                )  # smolagents yields the last step twice when steps run out
-                yield event
+                watched.seen = False
+                # smolagents yields the last step twice when steps run out
+                shown = event.step_number
+                if _ended(event) or not cancelled.is_set():
+                    yield event
             elif isinstance(event, FinalAnswerStep):
                 final = event.output
+    except Cancelled:
+        error = STOPPED
     except Exception as exception:
         # The one broad except around a run: whatever broke is the system's fault and is recorded with its
         # reason. The model's own faults never get here; smolagents turns them into observations.
         error = without_keys(f"{type(exception).__name__}: {exception}")
     finally:
+        agent.model = model
         with suppress(RuntimeError):  # smolagents' generator yields while it is being closed
             run.close()
-        agent.cleanup()
-    yield record(agent, question, final, error, time.monotonic() - start)
+        if not keep:
+            agent.cleanup()
+    trajectory = record(agent, question, final, error, time.monotonic() - start, since)
+    if keep:
+        _tidy(agent, since)
+    yield trajectory
 
 
-def record(agent: CodeAgent, question: str, final, error: str | None, seconds: float) -> Trajectory:
-    """The trajectory of a run that is over, read from the agent's memory."""
-    actions = [step for step in agent.memory.steps if isinstance(step, ActionStep)]
+def _tidy(agent: CodeAgent, since: int) -> None:
+    """Leave nothing of a run in the memory that the model did not write or read to its end."""
+    steps = agent.memory.steps
+    run = [s for s in steps[since:] if not isinstance(s, ActionStep) or _ended(s)]
+    steps[since:] = run if any(isinstance(step, ActionStep) for step in run) else []
+
+
+def _ended(step: ActionStep) -> bool:
+    return step.model_output is not None and bool(step.error or step.observations is not None)
+
+
+def record(
+    agent: CodeAgent,
+    question: str,
+    final,
+    error: str | None,
+    seconds: float,
+    since: int = 0,
+) -> Trajectory:
+    """The trajectory of a run that is over, read from the agent's memory; since: its first step there."""
+    actions = [step for step in agent.memory.steps[since:] if isinstance(step, ActionStep)]
     out_of_steps = any(isinstance(step.error, AgentMaxStepsError) for step in actions)
     written = [step for step in actions if step.model_output is not None]
     messages, steps = transcript(agent, written)

@@ -40,17 +40,22 @@ class Stops:
 
     def safe(self, text: str) -> str:
         """As much of an unfinished text as whatever follows will leave as it is."""
-        if (cut := self.cut(text)) is not None:
-            return cut
-        text = text.rstrip("\N{REPLACEMENT CHARACTER}")  # may yet become a character
-        held = max((_overlap(text, stop) for stop in self.strings), default=0)
-        return text[: len(text) - held]
+        # A replacement character at the end may yet become another.
+        return safe(text.rstrip("\N{REPLACEMENT CHARACTER}"), self.strings)
 
 
 def cut(text: str, stops: tuple[str, ...]) -> str:
     """The text up to the first stop string, as servers return it."""
     ends = [at for stop in stops if (at := text.find(stop)) >= 0]
     return text[: min(ends)] if ends else text
+
+
+def safe(text: str, stops: tuple[str, ...]) -> str:
+    """As much of an unfinished text as is sure to be before a stop string."""
+    if (known := cut(text, stops)) != text:
+        return known
+    held = max((_overlap(text, stop) for stop in stops), default=0)
+    return text[: len(text) - held]
 
 
 def text_of(tokenizer, written: list[int]) -> str:

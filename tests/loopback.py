@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,6 +16,8 @@ class ChatServer(ThreadingHTTPServer):
     unfinished: what it does with an unfinished last turn: "continue" if told so, "always" continue,
         "ignore" the flags, or "refuse" them. choices: how many a request may bring: None for as many as
         asked for; "refuse" answers 400 to more than one. counts: whether it counts the prompt's tokens.
+    breaks_after: words of a stream after which it hangs up. hold: it waits for this event after a stream's
+        first word. gone: set when whoever read a stream has hung up.
     """
 
     request_queue_size = 128
@@ -23,6 +26,9 @@ class ChatServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.replies, self.bodies, self.probes = list(replies), [], []
         self.unfinished, self.choices, self.counts = "continue", None, True
+        self.breaks_after: int | None = None
+        self.gone = threading.Event()
+        self.hold: threading.Event | None = None
         self.address = f"http://127.0.0.1:{self.server_port}/v1"
         self.name = f"{self.address}#student"
         self._lock, self._given = threading.Lock(), 0
@@ -82,12 +88,40 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         status, answer = self.server.answer(body)
+        if body.get("stream") and status == 200:
+            self._stream(answer)
+            return
         data = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+    def _stream(self, answer: dict) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        [choice] = answer["choices"]
+        try:
+            for i, word in enumerate(re.findall(r"\s*\S+\s*", choice["message"]["content"])):
+                if i == self.server.breaks_after:
+                    return
+                self._event(answer, {"delta": {"content": word}, "finish_reason": None})
+                while i == 0 and self.server.hold and not self.server.hold.wait(0.05):
+                    self._event(answer, {"delta": {}, "finish_reason": None})
+            self._event(answer, {"delta": {}, "finish_reason": choice["finish_reason"]})
+            self._send({**answer, "choices": []})
+            self.wfile.write(b"data: [DONE]\n\n")
+        except OSError:
+            self.server.gone.set()
+
+    def _event(self, answer: dict, choice: dict) -> None:
+        self._send({**answer, "choices": [{"index": 0, **choice}], "usage": None})
+
+    def _send(self, chunk: dict) -> None:
+        self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        self.wfile.flush()
 
     def log_message(self, *_):
         pass

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from smolagents import FinalAnswerTool, Tool
@@ -17,7 +17,7 @@ from . import forkserver
 from .forkserver import SandboxError
 from .frames import BrokenChannelError
 from .limits import Limits
-from .session import Outcome, Session
+from .session import Outcome, Process, Session
 from .tier import require
 from .tools import Tools, standard_function
 from .values import NotDataError, encode
@@ -74,6 +74,8 @@ class SandboxExecutor(PythonExecutor):
         """What smolagents looks for in it: what was printed last, under "_print_outputs"."""
         self.last: Outcome | None = None
         """How the newest action that counts went."""
+        self.cancelled: threading.Event | None = None
+        """Once it is set, running code is ended, and whoever waits for it is raised Cancelled."""
         self._variables: dict[str, Any] = {}
         self._session: Session | None = None
         self._objects: list = []
@@ -137,10 +139,30 @@ class SandboxExecutor(PythonExecutor):
             raise ValueError("This outcome is not of the newest trials, or was adopted already.")
         if outcome.effect is not None:
             with admitted(1, self.limits):
-                self._session.follow([candidate], self._tools(once=False), effects=True)
+                self._session.follow(
+                    [candidate], self._tools(once=False), effects=True, cancelled=self.cancelled
+                )
             outcome = candidate.outcome
         self._keep(outcome)
         return outcome
+
+    def bookmark(self) -> Bookmark:
+        """The variables, functions and imports as they are now, to `go_back` to; each costs a process."""
+        session = self._ready()
+        return Bookmark(session, session.keep())
+
+    def go_back(self, bookmark: Bookmark) -> None:
+        """Undo what has run since. The bookmark stays. Raises ValueError if its state is lost."""
+        if self._session is None or self._session is not bookmark.session:
+            raise ValueError("The Python process of this bookmark is gone.")
+        self._once = None
+        self._session.back(bookmark.state)
+        self._new = True  # tools and variables may have come since
+
+    def forget(self, bookmark: Bookmark) -> None:
+        """Let a bookmark's process go."""
+        if self._session is bookmark.session and self._session is not None:
+            self._session.forget(bookmark.state)
 
     def cleanup(self) -> None:
         """End the run's processes. The executor can be used again, with a fresh state."""
@@ -167,7 +189,7 @@ class SandboxExecutor(PythonExecutor):
                 self._once = self._tools(once=not effects)
             with admitted(len(codes), self.limits):
                 candidates = session.launch(codes)
-                session.follow(candidates, self._once, effects)
+                session.follow(candidates, self._once, effects, self.cancelled)
         except (BrokenChannelError, SandboxError):
             # A process that should be waiting for us is not: killed from outside, or broken by the code.
             self.cleanup()
@@ -235,6 +257,14 @@ class SandboxExecutor(PythonExecutor):
             "plain_final_answer": self._plain_final_answer,
             "variables": self._variables,
         }
+
+
+@dataclass(frozen=True)
+class Bookmark:
+    """A state of a run's Python; `SandboxExecutor.go_back` returns to it."""
+
+    session: Session
+    state: Process
 
 
 class admitted:

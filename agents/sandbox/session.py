@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from smolagents.local_python_executor import CodeOutput, ExecutionTimeoutError, InterpreterError
 
+from ..cancelled import Cancelled
 from .forkserver import ForkServer, SandboxError
 from .frames import BrokenChannelError, Channel, pack
 from .limits import Limit, Limits
@@ -29,6 +30,8 @@ from .values import MAX_ARGUMENT, MAX_OUTPUT, MAX_TEXT, decode
 
 CAP = 1 << 20
 """Bytes of the largest frame taken from sandboxed code."""
+GLANCE = 0.05
+"""Seconds between two looks at whether the run was stopped."""
 HELLO, HELLO_SECONDS = pack({"op": "hello"}), 5.0
 EAGER = 16
 """Candidates of a step, at most, that need not wait for one another to begin."""
@@ -145,6 +148,8 @@ class Session:
         self.server, self.limits = server, limits
         self.owner = os.getpid()
         self.candidates: list[Candidate] = []
+        self.kept: list[Process] = []
+        """States that the run may go back to; one of them may be the present one."""
         self.total_calls = 0
         self.holder, theirs = Process.pair()
         try:
@@ -179,7 +184,8 @@ class Session:
         # One deadline for all to be there.
         eager = len(codes) <= EAGER
         deadline = time.monotonic() + HELLO_SECONDS
-        known = {self.holder.pid, *(c.pid for c in self.candidates if c not in new)}
+        others = (*self.kept, *(c for c in self.candidates if c not in new))
+        known = {self.holder.pid, *(process.pid for process in others)}
         for candidate in new:
             candidate.channel.sock.settimeout(max(0.01, deadline - time.monotonic()))
             candidate.greet()
@@ -199,8 +205,17 @@ class Session:
         candidate.deadline = candidate.started + self.limits.seconds
         candidate.channel.send({"op": "run", "code": candidate.code})
 
-    def follow(self, candidates: list[Candidate], tools: Tools, effects: bool) -> None:
-        """Each to its end or its limits, serving the tools they call."""
+    def follow(
+        self,
+        candidates: list[Candidate],
+        tools: Tools,
+        effects: bool,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        """Each to its end or its limits, serving the tools they call.
+
+        Raises Cancelled once the event is set; all candidates are ended then, the state is what it was.
+        """
         with selectors.DefaultSelector() as selector:
             for candidate in candidates:
                 selector.register(candidate.channel.sock, selectors.EVENT_READ, candidate)
@@ -212,7 +227,11 @@ class Session:
                     candidate.outcome = None
             while selector.get_map():
                 going = [key.data for key in selector.get_map().values()]
+                if cancelled is not None and cancelled.is_set():
+                    self.discard()
+                    raise Cancelled
                 left = min(candidate.deadline for candidate in going) - time.monotonic()
+                left = left if cancelled is None else min(left, GLANCE)
                 for key, _ in selector.select(max(0.0, left)):
                     self._hear(key.data, selector, tools, effects)
                 for candidate in going:
@@ -233,8 +252,32 @@ class Session:
         self.total_calls += candidate.calls
         self.candidates.remove(candidate)
         self.discard()
-        self.holder.kill()
-        self.holder = candidate
+        self._hold(candidate)
+
+    def keep(self) -> Process:
+        """The present state, which stays for `back` however the run goes on."""
+        if self.holder not in self.kept:
+            self.kept.append(self.holder)
+        return self.holder
+
+    def back(self, state: Process) -> None:
+        """Make a kept state the present one; it stays kept. Raises ValueError for one that is not."""
+        if state not in self.kept:
+            raise ValueError("This state of the run was not kept, or was let go.")
+        self.discard()
+        self._hold(state)
+
+    def forget(self, state: Process) -> None:
+        """Keep it no longer."""
+        if state in self.kept:
+            self.kept.remove(state)
+            if state is not self.holder:
+                state.kill()
+
+    def _hold(self, state: Process) -> None:
+        if self.holder is not state and self.holder not in self.kept:
+            self.holder.kill()
+        self.holder = state
 
     def discard(self) -> None:
         """End all candidates; the state stays what it was."""
@@ -244,11 +287,12 @@ class Session:
     def close(self) -> None:
         if os.getpid() != self.owner:
             # In a fork of the app: the run is its parent's, and goes on there.
-            for process in (self.holder, *self.candidates):
+            for process in {self.holder, *self.kept, *self.candidates}:
                 process.let_go()
             return
         self.discard()
-        self.holder.kill()
+        for process in {self.holder, *self.kept}:
+            process.kill()
         self.server.end(self.group)
 
     def _hear(self, candidate: Candidate, selector, tools: Tools, effects: bool) -> None:

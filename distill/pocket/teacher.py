@@ -52,10 +52,11 @@ class PocketTeacher(Model):
         temperature: float | None = None,
         **_,
     ) -> ChatMessage:
-        clean = plain(messages)
+        sent = plain(messages)
+        clean = _newest(sent)
         said = [m["content"] for m in clean if m["role"] == "assistant"]
         users = [m["content"] for m in clean if m["role"] == "user"]
-        question = users[0].removeprefix(TASK).partition("\n")[0]
+        question = users[0].rpartition(TASK)[2].partition("\n")[0]
         luck = self._luck(question, self.temperature if temperature is None else temperature)
         turn = Turn(question, said, users[-1])
         # Agents stop at the closing tag of their code; a chain of thought runs to its end.
@@ -67,9 +68,7 @@ class PocketTeacher(Model):
             MessageRole.ASSISTANT,
             text,
             raw={"finish_reason": reason},
-            token_usage=TokenUsage(
-                sum(len(m["content"].split()) for m in clean), len(text.split())
-            ),
+            token_usage=TokenUsage(sum(len(m["content"].split()) for m in sent), len(text.split())),
         )
 
     def _luck(self, question: str, temperature: float) -> str | None:
@@ -177,6 +176,12 @@ class PocketTeacher(Model):
                 return None
             values.append(x)
         return hops.Hop(problem.entity, problem.relations, tuple(values))
+
+
+def _newest(messages: list[dict]) -> list[dict]:
+    """From the newest task on: of a conversation, the turn that is being answered."""
+    asked = [i for i, m in enumerate(messages) if m["role"] == "user" and TASK in m["content"]]
+    return messages[asked[-1] :] if asked else messages
 
 
 def _action(thought: str, code: str, prefix: str = "") -> str:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from smolagents.local_python_executor import ExecutionTimeoutError, InterpreterE
 
 from agents import make_agent, solve
 from agents.agent import LIMITS
+from agents.cancelled import Cancelled
 from agents.sandbox import Limits, SandboxError, SandboxExecutor, forkserver, tier
 from agents.sandbox.frames import BrokenChannelError, Channel
 from agents.sandbox.values import NotDataError, decode, encode
@@ -347,6 +349,52 @@ def group(executor) -> set[int]:
             if int(fields[2]) == session.group:
                 found.add(int(folder.name))
     return found
+
+
+def test_a_bookmark_is_gone_back_to_as_often_as_wanted(executor):
+    executor("x = [1]")
+    one = executor.bookmark()
+    for _ in range(2):
+        executor("x.append(2)\ny = 1")
+        executor.go_back(one)
+        assert executor("x").output == [1]
+        with pytest.raises(InterpreterError, match="`y` is not defined"):
+            executor("y")
+    two = executor.bookmark()
+    executor("x = 3")
+    executor.forget(one)
+    executor.go_back(two)
+    assert executor("x").output == [1]
+    with pytest.raises(ValueError, match="not kept, or was let go"):
+        executor.go_back(one)
+
+
+def test_bookmarks_that_are_let_go_and_runs_that_end_leave_no_process(executor):
+    bookmarks = []
+    for i in range(4):
+        executor(f"x = {i}")
+        bookmarks.append(executor.bookmark())
+    processes = group(executor)
+    assert len(processes) == 4  # the newest is the present state
+    for bookmark in bookmarks[:2]:
+        executor.forget(bookmark)
+    assert eventually(lambda: len(group(executor)) == 2)
+    executor.cleanup()
+    assert eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes))
+    with pytest.raises(ValueError, match="is gone"):
+        executor.go_back(bookmarks[2])
+
+
+def test_stopping_ends_all_candidates_and_keeps_the_state(executor):
+    executor("x = 1")
+    executor.cancelled = threading.Event()
+    before = group(executor)
+    threading.Timer(0.2, executor.cancelled.set).start()
+    with pytest.raises(Cancelled):
+        executor.trials(["x = 2\nwhile True: pass", "import time\ntime.sleep(60)"])
+    assert eventually(lambda: group(executor) == before)
+    executor.cancelled = None
+    assert executor("x").output == 1
 
 
 def test_what_the_users_other_programs_have_under_way_is_no_hindrance():

@@ -38,7 +38,7 @@ def test_before_each_turn_stands_what_inference_sends(tokenizer, messages):
     model = load_model(str(POCKET["pocket-base"]))
     sent = []
 
-    def write(rows):
+    def write(rows, *_):
         sent.append(rows[0].ids)
         rows[0].reason = "stop"
 

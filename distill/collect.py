@@ -11,6 +11,7 @@ from agents import load_model
 from agents.agent import IMPORTS
 from agents.dialect import dialect, dialect_of
 from agents.models import Way, student_of, why_no_prefix
+from tools.compose import OUTSIDE
 
 from . import benchmarks
 from .identity import identity
@@ -166,6 +167,8 @@ def collect(
 
 def other_tools(trained: dict, tools: str) -> str | None:
     """One sentence where a student has other tools than it was trained with."""
+    if any(OUTSIDE.fullmatch(part.strip()) for part in tools.split(",")):
+        return None  # what others serve has names that are known once it is asked
     names = {Path(name.strip()).stem for name in tools.split(",") if name.strip()}
     if not trained.get("tools") or names == set(trained["tools"]):
         return None

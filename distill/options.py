@@ -40,7 +40,17 @@ Temperature = Annotated[
 MaxTokens = Annotated[int | None, typer.Option(help="Per reply; the model's own limit, or 1024.")]
 MaxSteps = Annotated[int, typer.Option(help="Steps an agent may take.")]
 Workers = Annotated[int, typer.Option(help="Runs at a time.")]
-Tools = Annotated[str, typer.Option(help="Names of tools, or .py files, with commas between.")]
+Tools = Annotated[
+    str,
+    typer.Option(
+        help="With commas between: names of tools, .py files, mcp:COMMAND, mcp:http://..., space:OWNER/NAME, "
+        "langchain:MODULE:ATTRIBUTE, agent:MODEL."
+    ),
+]
+ToolsDir = Annotated[
+    Path | None,
+    typer.Option("--tools-dir", help="Folder whose .py files are tools, beside --tools."),
+]
 Index = Annotated[str | None, typer.Option(help="Index folder for wiki_search or web_search.")]
 Prompt = Annotated[str | None, typer.Option(help="student, teacher, paper, or a file.")]
 Tags = Annotated[

@@ -19,8 +19,6 @@ from .scoring import same_mathematics
 
 METHODS = ("agent", "cot", "cot_rag")
 SEARCH = "wiki_search"
-SEARCHES = (SEARCH, "web_search")
-"""The tools that an index is given to."""
 
 
 def make_solvers(
@@ -67,7 +65,7 @@ def make_solvers(
             sequential=sequential,
             same_answer=_same(problem),
         )
-    loaded = load_tools(tools, index)
+    loaded = load_tools(tools, index, unsafe_local=unsafe_local)
     settings = {
         "samples": samples,
         "sequential": sequential,
@@ -101,19 +99,30 @@ def _same(problem: Problem) -> Callable[[str, str], bool]:
     return same_mathematics if problem.kind == "math" else same_words
 
 
-def load_tools(names: str, index=None) -> list:
-    """The tools of a comma-separated list, the search tool over `index`, opened now: a bad folder is told at once."""
-    if isinstance(index, str | Path):
-        from tools.retrieval import open_index
+def with_folder(names: str, folder: Path | None) -> str:
+    """The list with a folder's tool files behind it, so that a run's record has each file's contents."""
+    if folder is None:
+        return names
+    from tools.compose import tool_files
 
-        index = open_index(index)
-    loaded = []
-    for name in filter(None, (n.strip() for n in names.split(","))):
-        settings = {"index": index} if name in SEARCHES and index is not None else {}
-        loaded.append(toolbox.load(name, **settings))
-    names = [tool.name for tool in loaded]
-    if twice := next((n for n in names if names.count(n) > 1 or n == "final_answer"), None):
+    files = [str(path) for path in tool_files(folder)]
+    if odd := next((file for file in files if "," in file), None):
         raise ValueError(
-            f"Two tools cannot both be called {twice!r}; every agent has a final_answer."
+            f"{odd} has a comma in its path, which separates tools; name it otherwise."
         )
-    return loaded
+    return ",".join(filter(None, [names, *files]))
+
+
+def load_tools(names: str, index=None, *, unsafe_local: bool = False) -> list:
+    """The tools of a comma-separated list as `tools.compose` takes it; a bad index or model is told at once.
+
+    `agent:MODEL` has the tools that its student was trained with, over the same index.
+    """
+
+    def student(model: str):
+        from agents.as_tool import student_tool, trained_with
+
+        own = toolbox.compose(trained_with(model), index=index)
+        return student_tool(model, own, unsafe_local=unsafe_local)
+
+    return toolbox.compose(names, index=index, agent=student)

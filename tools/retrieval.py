@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 K1, B = 0.9, 0.4
 """BM25's parameters as Anserini sets them for passages."""
+HUB = "hf://datasets/"
+"""How the place of an index on the Hub begins; owner/name follow, and @revision if wanted."""
 IN_MEMORY = 20_000
 """Up to this many passages an index is built while opening; it takes seconds."""
 
@@ -42,8 +44,11 @@ class Retriever(Protocol):
 
 
 def open_index(folder: str | Path) -> Retriever:
-    """The retriever of a folder. Raises ValueError where there is none, saying how to make one."""
-    folder = Path(folder)
+    """The retriever of a folder, or of a dataset on the Hub that holds one (hf://datasets/owner/name).
+
+    Raises ValueError where there is none, saying how to make one.
+    """
+    folder = _fetched(folder) if str(folder).startswith(HUB) else Path(folder)
     if not (folder / "passages.jsonl").is_file():
         raise ValueError(
             f"No index in {folder}: make one with `python -m distill index CORPUS --out {folder}`."
@@ -64,6 +69,23 @@ def open_index(folder: str | Path) -> Retriever:
             f"{folder} has {len(passages)} passages and no index; make one with `python -m distill index`."
         )
     return LexicalIndex.build(passages)
+
+
+def _fetched(place: str) -> Path:
+    """A dataset's files, from the Hub's cache or the Hub."""
+    from huggingface_hub import snapshot_download
+
+    name, _, revision = place.removeprefix(HUB).partition("@")
+    files = ["passages.jsonl", "manifest.json", "bm25/*", "index.faiss"]
+    try:
+        return Path(
+            snapshot_download(
+                name, repo_type="dataset", revision=revision or None, allow_patterns=files
+            )
+        )
+    except Exception as error:  # no such name, refused, no network: of several libraries
+        line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"The index {place} cannot be had from the Hub: {line}") from None
 
 
 def read_passages(path: str | Path) -> Iterator[Passage]:

@@ -6,13 +6,18 @@ from pathlib import Path
 
 from smolagents import Tool
 
-POCKET = Path(__file__).parent.parent / "distill/pocket/encyclopedia"
+# smolagents runs the text of a published tool, in the folder that it was published in.
+ROOT = Path(globals().get("__file__", "tools/_")).parent.parent
+POCKET = ROOT / "distill/pocket/encyclopedia"
+PUBLISHED = ROOT / "index"
+"""What a published folder has in its place."""
 
 
 class WebSearch(Tool):
     """Their tool's name, description and layout, over an index of ours; nothing is searched on the web.
 
-    index: a folder made by `python -m distill index`, or a Retriever; the pocket encyclopedia if None.
+    index: a folder made by `python -m distill index`, or a Retriever; the pocket encyclopedia if None,
+        or in a published folder the index beside it.
     k: how many passages a search shows; three, as in the paper.
     Beside each document they also showed its similarity to the query; an index tells none.
     """
@@ -34,7 +39,7 @@ class WebSearch(Tool):
 
     def __init__(self, index=None, k: int = 3):
         super().__init__()
-        self.index, self.k = index or POCKET, k
+        self.index, self.k = index or (POCKET if POCKET.is_dir() else PUBLISHED), k
 
     def setup(self) -> None:
         from tools.retrieval import open_index

@@ -6,13 +6,18 @@ from pathlib import Path
 
 from smolagents import Tool
 
-POCKET = Path(__file__).parent.parent / "distill/pocket/encyclopedia"
+# smolagents runs the text of a published tool, in the folder that it was published in.
+ROOT = Path(globals().get("__file__", "tools/_")).parent.parent
+POCKET = ROOT / "distill/pocket/encyclopedia"
+PUBLISHED = ROOT / "index"
+"""What a published folder has in its place."""
 
 
 class WikiSearch(Tool):
     """The tool that agents call; the index is opened at the first call, or given ready to share it.
 
-    index: a folder made by `python -m distill index`, or a Retriever; the pocket encyclopedia if None.
+    index: a folder made by `python -m distill index`, or a Retriever; the pocket encyclopedia if None,
+        or in a published folder the index beside it.
     k: how many passages a search shows; three, as in the paper.
     """
 
@@ -23,7 +28,7 @@ class WikiSearch(Tool):
 
     def __init__(self, index=None, k: int = 3):
         super().__init__()
-        self.index, self.k = index or POCKET, k
+        self.index, self.k = index or (POCKET if POCKET.is_dir() else PUBLISHED), k
 
     def setup(self) -> None:
         from tools.retrieval import open_index

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from smolagents import FinalAnswerTool, Tool
 from smolagents import local_python_executor as upstream
@@ -19,7 +20,7 @@ from .frames import BrokenChannelError
 from .limits import Limits
 from .session import Outcome, Process, Session
 from .tier import require
-from .tools import Tools, standard_function
+from .tools import DEPTH, Tools, standard_function
 from .values import NotDataError, encode
 
 LOST = (
@@ -226,7 +227,7 @@ class SandboxExecutor(PythonExecutor):
 
     def _tools(self, *, once: bool) -> Tools:
         _, outside = self._placed()
-        return Tools(outside, once=once, objects=self._objects)
+        return Tools(outside, once=once, objects=self._objects, cancelled=self.cancelled)
 
     def _placed(self) -> tuple[dict[str, tuple[str, str]], dict[str, Callable]]:
         """Functions that are there inside too, by module and name; and tools, which run in the app.
@@ -268,25 +269,31 @@ class Bookmark:
 
 
 class admitted:
-    """Lets as many candidates run at once as there is memory for, should one in four take all it may."""
+    """Lets as many candidates run at once as there is memory for, should one in four take all it may.
+
+    Those that run within a tool's call are counted apart, by how deep they are: the action that waits for
+    them holds its memory until they are done, and together such actions may hold all there is.
+    """
 
     _room = threading.Condition()
-    _taken = 0  # megabytes
+    _taken: ClassVar[Counter[int]] = Counter()  # megabytes, by depth
 
     def __init__(self, candidates: int, limits: Limits):
         self.memory = candidates * limits.memory_mb
+        self.depth = DEPTH.get()
 
     def __enter__(self):
         with self._room:
             # One that is larger than all there is runs alone.
             self._room.wait_for(
                 lambda: (
-                    not admitted._taken or admitted._taken + self.memory <= 4 * forkserver.memory()
+                    not self._taken[self.depth]
+                    or self._taken[self.depth] + self.memory <= 4 * forkserver.memory()
                 )
             )
-            admitted._taken += self.memory
+            self._taken[self.depth] += self.memory
 
     def __exit__(self, *_):
         with self._room:
-            admitted._taken -= self.memory
+            self._taken[self.depth] -= self.memory
             self._room.notify_all()

@@ -7,9 +7,12 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType
 
+from ..cancelled import OUTER
+from ..secrets import without_keys
 from .frames import pack
 from .values import Handle, NotDataError, encode, plainly
 
@@ -17,6 +20,8 @@ MAX_RESULT = 1 << 22
 """Bytes, as JSON, of what a tool returns."""
 MAX_TEXT = 20_000
 """Characters that are shown of an object that stays in the app."""
+DEPTH: ContextVar[int] = ContextVar("depth", default=0)
+"""In how many calls of tools this is: an agent that is a tool runs within another's action."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,20 @@ class Call:
 class Tools:
     """The tools of one step."""
 
-    def __init__(self, tools: dict[str, Callable], *, once: bool, objects: list):
+    def __init__(
+        self,
+        tools: dict[str, Callable],
+        *,
+        once: bool,
+        objects: list,
+        cancelled: threading.Event | None = None,
+    ):
         """once: calls alike, whoever makes them, are made once, and all get its result.
 
         objects: what tools have returned in this run that is no plain data; handles are numbers in it.
+        cancelled: stops the run.
         """
-        self.tools, self.objects = tools, objects
+        self.tools, self.objects, self.cancelled = tools, objects, cancelled
         self._made: dict[str, Future] | None = {} if once else None
         self._lock = threading.Lock()
 
@@ -61,12 +74,16 @@ class Tools:
     def _call(self, call: Call) -> bytes:
         if call.name not in self.tools:
             return raised(NameError(f"There is no tool {call.name!r}."))
+        within, stopped = DEPTH.set(DEPTH.get() + 1), OUTER.set(self.cancelled)
         try:
             value = self.tools[call.name](*call.args, **call.kwargs)
             frame = pack({"op": "result", "value": self._sent(value)})
         except BaseException as error:
             # The tool's own, whatever it is: the model reads it, and this thread has no one else to tell.
             return raised(error)
+        finally:
+            DEPTH.reset(within)
+            OUTER.reset(stopped)
         if len(frame) > MAX_RESULT:
             return raised(ValueError(f"The result of {call.name} is {len(frame):,} bytes long."))
         return frame
@@ -89,11 +106,12 @@ def raised(error: BaseException) -> bytes:
     kind = [type(error).__name__, type(error).__module__, base.__name__]
     text = "it cannot be shown"
     try:
-        text = str(error)[:MAX_TEXT]
+        text = without_keys(str(error))[:MAX_TEXT]  # a server may repeat the key that it was sent
         # Of other classes, the text alone: it is what they mean to tell.
         args = error.args if type(error) is base else (text,)
         if isinstance(error, OSError) and error.filename is not None and len(args) == 2:
             args = (*args, error.filename)  # which OSError takes, but does not keep there
+        args = tuple(without_keys(arg) if isinstance(arg, str) else arg for arg in args)
         frame = pack({"op": "result", "raised": kind, "args": encode(args), "text": text})
         if len(frame) <= MAX_RESULT // 16:
             return frame

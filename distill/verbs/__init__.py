@@ -25,8 +25,11 @@ app = typer.Typer(
 )
 
 
-def verb(name: str, example: str):
-    """A command whose mistakes end in one sentence and its exit code: 2 the caller's, 130 Ctrl-C."""
+def verb(name: str, example: str, *, on: typer.Typer = app):
+    """A command whose mistakes end in one sentence and its exit code: 2 the caller's, 130 Ctrl-C.
+
+    on: the commands that it is one of.
+    """
 
     def decorate(function):
         @functools.wraps(function)
@@ -64,7 +67,7 @@ def verb(name: str, example: str):
                     130
                 )  # runs in flight hang on their model; the interpreter would wait for them
 
-        return app.command(name, epilog=f"Example: python -m distill {example}")(guarded)
+        return on.command(name, epilog=f"Example: python -m distill {example}")(guarded)
 
     return decorate
 

@@ -30,6 +30,7 @@ from ..options import (
     Tags,
     Temperature,
     Tools,
+    ToolsDir,
     UnsafeLocal,
     Workers,
 )
@@ -79,6 +80,7 @@ def collect(
     max_steps: MaxSteps = 5,
     workers: Workers = 32,
     tools: Tools = "wiki_search",
+    tools_dir: ToolsDir = None,
     index: Index = None,
     prompt: Prompt = None,
     tags: Tags = None,
@@ -94,7 +96,9 @@ def collect(
 ) -> None:
     """Collect trajectories of a model (the teacher) over problems."""
     from ..collect import collect
+    from ..solvers import with_folder
 
+    tools = with_folder(tools, tools_dir)
     counts = collect(
         problems, model, out, method=method, attempts=attempts,
         first_thought="prompt" if first_thought_in_prompt else first_thought,
@@ -130,6 +134,7 @@ def evaluate(
     max_steps: MaxSteps = 5,
     workers: Workers = 32,
     tools: Tools = "wiki_search",
+    tools_dir: ToolsDir = None,
     index: Index = None,
     prompt: Prompt = None,
     tags: Tags = None,
@@ -146,9 +151,11 @@ def evaluate(
     """Run a model over benchmarks and count what is right."""
     from ..evaluate import evaluate
     from ..report import print_table
+    from ..solvers import with_folder
 
     if benchmark is None and problems is None:
         raise ValueError("Name benchmarks with --benchmark, or a file with --problems.")
+    tools = with_folder(tools, tools_dir)
     made = evaluate(
         problems if benchmark is None else benchmark, model, out,
         file=None if benchmark is None else problems, method=method,

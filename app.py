@@ -2,9 +2,9 @@
 
     python app.py --model pocket
 
-Every question gets an agent of its own, and so do two visitors at once: nothing is shared but the
-model's weights and the index. The page is served to this machine alone unless GRADIO_SERVER_NAME says
-otherwise (a Space sets it); it makes no public link.
+What a published folder's `agent.json` says is the default of every option. Each visitor has an agent, a sandbox
+and a memory of their own; shared are the model's weights and the index. The page is served to this machine
+alone, unless --host or GRADIO_SERVER_NAME (a Space sets it) says otherwise; it makes no public link.
 """
 
 from __future__ import annotations
@@ -12,124 +12,30 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from pathlib import Path
+
+from smolagents import Model
 
 import tools
-from agents import Trajectory, load_model, make_agent, stream
-from agents.sandbox import SandboxError
+from agents import Limits, SandboxError, load_model, make_agent
+from agents.agent import LIMITS
+from agents.chat import access, page, published
+from agents.chat.conversation import Conversation
+from agents.chat.offer import FEEDBACK, Offer
+from agents.chat.rules import Rules
+from agents.chat.visitors import Visitors
+from agents.models import resolve
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-
-EXAMPLES = (
-    "Nancy packs 318 boxes with 45127 pens each. Then 2204 are lost. How many pens are there now?",
-    "In which town was the author of The Crooked Letter born?",
-)
-LONGEST = 4000
-"""Characters of a question."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """One piece of the reply: a step, or the answer when it has no title."""
-
-    text: str
-    title: str | None = None
-
-
-WAITING = Card("", "Thinking")
-
-
-def respond(message: str, history: list, *, model, toolbox, **settings) -> Iterator[list[Card]]:
-    """The cards of one question so far, after every step; the last also holds the answer."""
-    message = message.strip()
-    if not message or len(message) > LONGEST:
-        yield [Card(f"Please ask something, in at most {LONGEST} characters.")]
-        return
-    yield [WAITING]
-    cards: list[Card] = []
-    for event in stream(make_agent(model, toolbox, **settings), message):
-        if isinstance(event, Trajectory):
-            cards.append(Card(closing(event)))
-            yield cards
-        else:
-            cards.append(step_card(event))
-            yield [*cards, WAITING]
-
-
-def step_card(step) -> Card:
-    """A smolagents step as a card: thought, code, what it printed."""
-    words = step.model_output or ""
-    thought = words.partition("<code>")[0].removeprefix("Thought:").removesuffix("</code>").strip()
-    parts = [thought, fenced(step.code_action, "python") if step.code_action else ""]
-    if step.observations:
-        parts.append(fenced(step.observations.strip()))
-    if step.error:
-        parts.append("**Error**\n" + fenced(step.error.message))
-    title = [f"Step {step.step_number}", f"{step.timing.duration or 0.0:.1f} s"]
-    if votes := getattr(step, "votes", None):
-        title.insert(1, f"{votes.votes} of {votes.sampled} agree")
-    return Card("\n\n".join(filter(None, parts)), " · ".join(title))
-
-
-def closing(trajectory: Trajectory) -> str:
-    """The last card: the answer, or why there is none."""
-    usage = trajectory.usage
-    cost = f"\n\n<sub>{usage.input_tokens + usage.output_tokens} tokens, {trajectory.seconds:.1f} s</sub>"
-    if trajectory.stop == "answered":
-        if trajectory.answer is None:
-            return f"It answered with nothing.{cost}"
-        return f"**{escaped(trajectory.answer)}**{cost}"
-    if trajectory.stop == "max_steps":
-        return f"No answer within {len(trajectory.steps)} steps.{cost}"
-    return "The run failed: " + escaped((trajectory.error or "").splitlines()[0])
-
-
-def fenced(text: str, language: str = "") -> str:
-    """A code block whose fence no line of the text can close."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text}\n{fence}"
-
-
-def escaped(text: str) -> str:
-    """Text that Markdown shows as it stands."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|<>~$-])", r"\\\1", text)
-
-
-def build(model, toolbox, name: str, **settings):
-    """The page, as Gradio Blocks; settings are those of `make_agent`."""
-    import gradio as gr
-
-    def show(card: Card):
-        metadata = {"title": card.title} if card.title else {}
-        if card is WAITING:
-            metadata["status"] = "pending"  # a spinner
-        return gr.ChatMessage(content=card.text, metadata=metadata)
-
-    def chat(message: str, history: list) -> Iterator[list]:
-        for cards in respond(message, history, model=model, toolbox=toolbox, **settings):
-            yield [show(card) for card in cards]
-
-    return gr.ChatInterface(
-        chat,
-        title="smoldistill",
-        description=f"{name}, with {', '.join(t.name for t in toolbox)} and Python. Every question starts afresh.",
-        examples=[[example] for example in EXAMPLES] if name == "pocket" else None,
-        cache_examples=False,
-        chatbot=gr.Chatbot(
-            height="calc(100dvh - 320px)",
-            allow_tags=False,
-            layout="bubble",
-            buttons=["copy"],
-            label="Chat",
-        ),
-        concurrency_limit=4,
-        api_visibility="private",
-        fill_height=True,
-        analytics_enabled=False,
-    )
+HERE = Path(__file__).parent
+RUNS = Path("runs")
+POCKET = {
+    "examples": (
+        "Nancy packs 318 boxes with 45127 pens each. Then 2204 are lost. How many pens are there now?",
+        "In which town was the author of The Crooked Letter born?",
+    ),
+    "compare": ("pocket-base", "pocket", "pocket-teacher"),
+}
+"""What the page of the shipped student begins with."""
 
 
 def main() -> None:
@@ -137,57 +43,131 @@ def main() -> None:
     ours.addHandler(logging.StreamHandler())
     ours.setLevel(logging.INFO)
     parser = argparse.ArgumentParser(description="Chat with a student, step by step.")
-    parser.add_argument(
-        "--model", default="pocket", help="as in `python -m distill evaluate --model`"
+    try:
+        options = parsed(parser, published.read(HERE))
+        access.check_host(options.host, open_to_all=options.open_to_all)
+        offer, rules = offered(options), Rules.read(options.rules)
+        check(offer)
+        visitors = Visitors(lambda: Conversation(offer.agent), rules)
+        app = page.build(offer, visitors)
+        app.launch(
+            **page.launching(rules, options.host),
+            server_port=options.port,
+            prevent_thread_lock=True,
+        )
+        print(f"{offer.models[0]} answers on {app.local_url}; Ctrl-C ends it.", flush=True)
+        offer.agent().cleanup()  # the weights, while the first visitor reads
+    except (ValueError, SandboxError, OSError) as error:
+        parser.exit(2, f"Error: {error}\n")
+    try:
+        app.block_thread()
+    finally:
+        visitors.close()
+
+
+def parsed(parser: argparse.ArgumentParser, told: published.Published) -> argparse.Namespace:
+    """The options; what is not given is as `agent.json` tells, or as usual."""
+    settings = told.settings
+    add = parser.add_argument
+    add(
+        "--model",
+        default=told.model or "pocket",
+        help="as in `evaluate --model`; several with commas",
     )
-    parser.add_argument(
-        "--tools", default="wiki_search", help="names of tools, or .py files, with commas between"
+    add(
+        "--tools",
+        default=",".join(told.tools) if told.tools is not None else "wiki_search",
+        help="names, .py files, mcp:, space:, langchain: or agent: tools, with commas between",
     )
-    parser.add_argument(
-        "--index", help="index folder for wiki_search; the pocket encyclopedia if not given"
+    add("--tools-dir", help="a folder of tool files")
+    add(
+        "--index",
+        default=told.index,
+        help="index folder for the search tools; the pocket encyclopedia if not given",
     )
-    parser.add_argument(
-        "--samples", type=int, default=1, help="candidates per step; the majority's is kept"
-    )
-    parser.add_argument(
+    add("--samples", type=int, default=settings.get("samples", 1), help="candidates per step")
+    add("--temperature", type=float, default=settings.get("temperature"))
+    add("--max-steps", type=int, default=settings.get("max_steps", 5))
+    add("--prompt", default=settings.get("prompt"), help="a file of agents/prompts, or a path")
+    add("--tags", default=settings.get("tags"), help="how the model marks its code")
+    add("--imports", default=settings.get("imports"), help="modules that code may import")
+    add("--limits", default=told.limits or "", help="as seconds=10,run_tokens=20000")
+    add("--rules", default="", help="for visitors, as runs=4,per_minute=10,idle_seconds=3600")
+    add("--title", default=told.title or "smoldistill")
+    add("--compare", default=",".join(told.compare), help="models to put side by side")
+    add("--runs", type=Path, help=f"folder of past runs to show; {RUNS} on this machine alone")
+    add("--report", type=Path, default=told.report, help="folder with a report to show")
+    add("--feedback", type=Path, default=FEEDBACK, help="folder that takes the thumbs")
+    add(
         "--unsafe-local",
         action="store_true",
         help="run model-written code unconfined, where there is no sandbox",
     )
-    parser.add_argument("--port", type=int, default=7860)
+    add("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
+    add("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", 7860)))
+    add("--open-to-all", action="store_true", help="serve other machines without a password")
     options = parser.parse_args()
-    settings = {"samples": options.samples, "unsafe_local": options.unsafe_local}
-    try:
-        toolbox = load_toolbox(options.tools, options.index)
-        model = load_model(options.model)
-        make_agent(model, toolbox, **settings)  # told now what is wrong with it
-    except (ValueError, SandboxError) as error:
-        parser.exit(2, f"Error: {error}\n")
-    page = build(model, toolbox, options.model, **settings)
-    page.launch(
-        server_name=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
-        server_port=options.port,
-        share=False,
-        show_error=False,
-        max_file_size="1mb",
-        footer_links=[],
-        quiet=True,
-        prevent_thread_lock=True,
+    options.examples = told.examples
+    if options.model == "pocket" and told.model is None:
+        options.examples = POCKET["examples"]
+        options.compare = options.compare or ",".join(POCKET["compare"])
+    if options.runs is None and RUNS.is_dir() and access.is_loopback(options.host):
+        options.runs = RUNS
+    return options
+
+
+def offered(options: argparse.Namespace) -> Offer:
+    """What the options offer to visitors. Raises ValueError for what is not there."""
+    limits = Limits.read(options.limits, output_chars=LIMITS.output_chars)
+    settings = {
+        name: value
+        for name in ("samples", "temperature", "max_steps", "prompt", "tags", "unsafe_local")
+        if (value := getattr(options, name)) is not None
+    }
+    if options.imports is not None:
+        imports = options.imports
+        settings["imports"] = imports.split(",") if isinstance(imports, str) else list(imports)
+    return Offer(
+        models=names(options.model),
+        toolbox=toolbox(options),
+        settings={**settings, "limits": limits},
+        examples=options.examples,
+        title=options.title,
+        runs=options.runs,
+        report=Path(options.report) if options.report else None,
+        feedback=options.feedback,
+        compare=names(options.compare),
     )
-    print(f"{options.model} answers on {page.local_url}; Ctrl-C ends it.", flush=True)
-    page.block_thread()
 
 
-def load_toolbox(names: str, index: str | None) -> list:
-    """The tools by name; a wrong index is told now, not at the first question."""
-    from tools.retrieval import open_index
+def toolbox(options: argparse.Namespace) -> tuple:
+    """The tools; a student among them has those that it was trained with, over the same index."""
 
-    opened = {"index": open_index(index)} if index else {}
-    return [
-        tools.load(name, **(opened if name == "wiki_search" else {}))
-        for name in names.split(",")
-        if name
-    ]
+    def student(model: str):
+        from agents.as_tool import student_tool, trained_with
+
+        own = tools.compose(trained_with(model), index=options.index)
+        return student_tool(model, own, unsafe_local=options.unsafe_local)
+
+    folders = [options.tools_dir] if options.tools_dir else []
+    return tuple(tools.compose(options.tools, index=options.index, folders=folders, agent=student))
+
+
+def names(listed: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, (name.strip() for name in listed.split(",")))))
+
+
+def check(offer: Offer) -> None:
+    """Tell now what is wrong, but for what only the weights can tell: they are loaded behind the page."""
+    if not offer.models:
+        raise ValueError("Give at least one --model.")
+    for name in (*offer.models, *offer.compare):
+        if name.startswith(("http://", "https://", "litellm:")) or name == "pocket-teacher":
+            offer.loaded[name] = load_model(name)
+        else:
+            resolve(name)
+    nobody = Model(model_id="nobody")  # never asked: settings, prompt and sandbox are what is tried
+    make_agent(nobody, list(offer.toolbox), **offer.settings).cleanup()
 
 
 if __name__ == "__main__":

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import logging
 
-from .verbs import app, machine, problems, rollouts, running, students
+from .verbs import app, machine, problems, publish, rollouts, running, serve, students, tool
 
-__all__ = ["app", "machine", "problems", "rollouts", "running", "students"]
+__all__ = [
+    "app",
+    "machine",
+    "problems",
+    "publish",
+    "rollouts",
+    "running",
+    "serve",
+    "students",
+    "tool",
+]
 ORDER = (
     *(
         "demo",
@@ -19,6 +29,8 @@ ORDER = (
         "report",
         "merge",
         "export",
+        "serve",
+        "publish",
     ),
     *("benchmarks", "gold", "contamination", "index", "search", "doctor"),
 )

@@ -139,7 +139,8 @@ def turn_weights(
 
     mask_errors: 0 for an action that did not parse or raised. step_weights: by kind, 1 for those not named:
     "error" such an action, "final" the turn that answered, "first" the first one, "other" the rest. An empty
-    turn has weight 0. Raises ValueError for another kind, or a weight below 0.
+    turn has weight 0, and so have those of a conversation before this run: they are none of its steps. Raises
+    ValueError for another kind, or a weight below 0.
     """
     named = dict(step_weights or {})
     for kind, weight in named.items():
@@ -150,11 +151,12 @@ def turn_weights(
     if mask_errors:
         named["error"] = 0.0
     turns = [at for at, message in enumerate(trajectory.messages) if message.role == "assistant"]
+    own = {step.message for step in trajectory.steps} or set(turns)
     failed = {step.message for step in trajectory.steps if step.error}
     answered = turns[-1:] if trajectory.stop == "answered" else []
     return [
-        float(named.get(_kind(turn, failed, answered, turns[0]), 1.0))
-        if trajectory.messages[turn].content.strip()
+        float(named.get(_kind(turn, failed, answered, min(own)), 1.0))
+        if turn in own and trajectory.messages[turn].content.strip()
         else 0.0
         for turn in turns
     ]

@@ -19,6 +19,7 @@ from agents.models import POCKET
 from distill.problems import Problem
 from tools.retrieval import LexicalIndex, Passage
 
+from .browser import chromium, visit  # noqa: F401
 from .loopback import ChatServer
 
 PASSAGES = [

@@ -221,6 +221,7 @@ def test_a_servers_model_takes_no_weights_and_names_its_key(tmp_path):
     assert "openai==" in names and "torch" not in names and "transformers" not in names
     assert not (tmp_path / "agents/local.py").exists() and not (tmp_path / "weights").exists()
     assert read(tmp_path).model == "https://models.example.org/v1#big"
+    assert read(tmp_path).tools == ()  # and not the usual ones
 
 
 def test_tools_of_ones_own_go_along_and_smolagents_loads_them(tmp_path, monkeypatch):

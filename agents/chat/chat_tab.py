@@ -49,6 +49,7 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
             {"left": "$$", "right": "$$", "display": True},
             {"left": "\\[", "right": "\\]", "display": True},
             {"left": "\\(", "right": "\\)", "display": False},
+            # As the text is written when it is escaped: Gradio looks there whether there are any.
             {"left": "&#92;(", "right": "&#92;)", "display": False},
         ],
         allow_tags=False,

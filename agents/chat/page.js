@@ -25,6 +25,9 @@
       const busy = String(!!find(".loading-spinner", title));
       if (title.getAttribute("aria-busy") !== busy) title.setAttribute("aria-busy", busy);
     });
+    // Gradio leaves an emptied box as high as its text was.
+    const box = find("#box textarea");
+    if (box && !box.value && box.style.height) box.style.height = "";
     all("#chat pre").forEach((pre) => { pre.tabIndex = 0; });
   };
   label();

@@ -64,7 +64,7 @@ def configure(m: Material, named: str, custom: bool, out: Path) -> None:
         "executor_kwargs": {},
         "max_print_outputs_length": LIMITS.output_chars,
         "code_block_tags": list(spoken.pair) if spoken.tags else None,
-        KEY: {name: value for name, value in ours.items() if value not in (None, [])},
+        KEY: {name: value for name, value in ours.items() if value is not None},
     }
     write_json(out / "agent.json", settings)
     text = yaml.safe_dump(
@@ -74,14 +74,15 @@ def configure(m: Material, named: str, custom: bool, out: Path) -> None:
 
 
 def required(m: Material) -> str:
+    """The text of `requirements.txt`."""
     found = m.sources
-    models = models(m)
+    names = models(m)
     return requirements(
         found.libraries.union(*(tool.libraries for tool in m.tools)),
-        weights=any(is_local(name) for name in models),
-        endpoint=any(name.startswith("http") for name in models),
+        weights=any(is_local(name) for name in names),
+        endpoint=any(name.startswith("http") for name in names),
         dense=m.dense,
-        names=[*models, *(f"{tool.kind}:" for tool in m.tools if tool.kind)],
+        names=[*names, *(f"{tool.kind}:" for tool in m.tools if tool.kind)],
         imports=[name for name in m.wanted.imports.split(",") if name.strip() and _installed(name)],
     )
 

@@ -93,7 +93,8 @@ def render_model(m: Material, out: Path, *, link: bool = False) -> None:
     if m.facts.certificate:
         _copy(m.weights.folder / "parity.json", out / "parity.json")
     if m.facts.study:
-        write_json(out / "results.json", [r.model_dump(mode="json") for r in m.facts.study.results])
+        told = _placeless(m.facts.study)
+        write_json(out / "results.json", [r.model_dump(mode="json") for r in told.results])
         for name in PICTURES:
             if (m.wanted.report / name).is_file():
                 _copy(m.wanted.report / name, out / name)
@@ -193,15 +194,19 @@ def _hardware(m: Material) -> str | None:
 
 
 def _report(study: Study, folder: Path, out: Path) -> None:
-    """The numbers and pictures, without the places that they were made from."""
-    rows = [row.model_copy(update={"runs": (), "model": short(row.model)}) for row in study.rows]
-    results = [result.model_copy(update={"model": short(result.model)}) for result in study.results]
-    told = study.model_copy(update={"command": "", "rows": tuple(rows), "results": tuple(results)})
+    """The numbers and pictures."""
     out.mkdir(parents=True)
-    write_json(out / "report.json", told.model_dump(mode="json"))
+    write_json(out / "report.json", _placeless(study).model_dump(mode="json"))
     for name in PICTURES:
         if (folder / name).is_file():
             _copy(folder / name, out / name)
+
+
+def _placeless(study: Study) -> Study:
+    """Without the places that it was made from."""
+    rows = [row.model_copy(update={"runs": (), "model": short(row.model)}) for row in study.rows]
+    results = [result.model_copy(update={"model": short(result.model)}) for result in study.results]
+    return study.model_copy(update={"command": "", "rows": tuple(rows), "results": tuple(results)})
 
 
 def _tier() -> str:

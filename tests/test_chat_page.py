@@ -19,6 +19,7 @@ from agents.chat.offer import Offer
 from agents.chat.page import build, launching
 from agents.chat.rules import Rules
 from agents.chat.visitors import EXPIRED, Visitors
+from agents.sandbox import Limits
 from agents.template import plain
 
 from .browser import PHONE, served
@@ -47,6 +48,7 @@ class Parrot(Model):
 
     def __init__(self):
         super().__init__(model_id="parrot")
+        self.told = ""
         self.hold = threading.Event()
         """Held questions go on once it is set."""
         self.held = threading.Semaphore(0)
@@ -78,14 +80,21 @@ class Parrot(Model):
             token_usage=TokenUsage(10, 5),
         )
 
+    def again(self) -> str:
+        """Another text each time, so that an answer is seen to be new."""
+        self.told += "!"
+        return self.told
+
     def reply(self, question: str, first: bool, turns: int) -> str:
         verb, _, rest = question.partition(" ")
         if verb == "set":
             return step("Kept.", f"{rest.replace(' to ', ' = ')}\nfinal_answer('kept')")
         if verb == "tell":
-            return step("Look it up.", f"final_answer(f'{rest} is {{{rest}}}, turn {turns}')")
+            return step(
+                "Look it up.", f"final_answer(f'{rest} is {{{rest}}}, turn {turns}{self.again()}')"
+            )
         if verb == "loop" and first:
-            return step("Round and round.", "while True:\n    pass")
+            return step("Round and round.", "import time\nwhile True:\n    time.sleep(0.01)")
         if verb == "wrong" and first:
             return step("Divide.", "print('before')\n1 / 0")
         if verb == "paint":
@@ -98,7 +107,10 @@ class Parrot(Model):
 @contextmanager
 def page_of(model=None, rules=Rules(), clock=time.monotonic, **offered):  # noqa: B008 - frozen
     """The address of a page and its visitors."""
-    offer = Offer(models=("parrot", "other"), loaded={"parrot": model, "other": model}, **offered)
+    # Models behind a server are taken to remember a conversation.
+    names = ("http://parrot", "http://other")
+    limits = {"limits": Limits(seconds=240)}
+    offer = Offer(names, settings=limits, loaded=dict.fromkeys(names, model), **offered)
     visitors = Visitors(lambda: Conversation(offer.agent), rules, clock)
     try:
         with served(build(offer, visitors), **launching(rules)) as url:
@@ -128,9 +140,14 @@ def url(shared):
 
 
 def ask(page, text: str, until: str | None = "Worked") -> None:
-    page.fill("#box textarea", text)
-    page.press("#box textarea", "Enter")
+    """until: what the status line says then, once the question was taken; None: do not wait."""
+    from playwright.sync_api import expect
+
+    box = page.locator("#box textarea")
+    box.fill(text)
+    box.press("Enter")
     if until:
+        expect(box).to_have_value("")
         sees(page, "#usage", until)
 
 
@@ -153,11 +170,6 @@ def settings(page):
     if page.viewport_size["width"] < 1100 and not page.locator("#settings.open").count():
         page.click("#settings .toggle-button")
     page.wait_for_selector("#settings.open")
-
-
-def remember(page):
-    settings(page)
-    page.check("#remembers input")
 
 
 def test_a_question_is_answered_and_its_steps_unfold(url, visit):
@@ -194,14 +206,13 @@ def test_ten_visitors_get_their_own_answers_while_one_loops_for_ever(url, visit)
     pages = [visit(url, size=(600, 500)) for _ in range(10)]
     ask(pages[0], "loop for ever", until="Working")
     for n, page in enumerate(pages[1:], 1):
-        remember(page)
         ask(page, f"set x to {n}", until=None)
     for page in pages[1:]:
         sees(page, "#usage", "Worked")
         ask(page, "tell x", until=None)
     for n, page in enumerate(pages[1:], 1):
         sees(page, "#chat", f"x is {n}, turn 2")
-        assert answers(page) == ["kept", f"x is {n}, turn 2"]
+        assert answers(page)[0] == "kept" and len(answers(page)) == 2
     sees(pages[0], "#usage", "Working")
     pages[0].click("#box .stop-button")
     sees(pages[0], "#usage", "Stopped")
@@ -230,14 +241,13 @@ def test_a_tab_that_is_closed_stops_its_run(shared, visit, parrot):
 
 def test_retry_undo_and_edit_take_the_memory_along(url, visit):
     page = visit(url)
-    remember(page)
     ask(page, "set x to 1")
     ask(page, "tell x")
-    sees(page, "#chat", "x is 1, turn 2")
+    before = answers(page)[-1].removeprefix("x is 1, turn 2")
     page.locator("#chat button[aria-label=Retry]").last.click()
-    sees(page, "#said", "Answered")
-    sees(page, "#box", "")
-    assert answers(page)[-1] == "x is 1, turn 2", "the turn that is asked again is forgotten first"
+    # The turn that is asked again is forgotten first.
+    sees(page, "#chat", f"x is 1, turn 2{before}!")
+    sees(page, "#usage", "Worked")
     page.locator("#chat button[aria-label=Undo]").last.click()
     sees(page, "#usage", "Taken back")
     assert page.input_value("#box textarea") == "tell x" and answers(page) == ["kept"]
@@ -252,6 +262,8 @@ def test_retry_undo_and_edit_take_the_memory_along(url, visit):
 
 def test_without_memory_each_question_stands_alone_and_the_past_stays_on_the_page(url, visit):
     page = visit(url)
+    settings(page)
+    page.uncheck("#remembers input")
     ask(page, "set x to 1")
     ask(page, "tell x", until="Worked, without")
     assert answers(page) == ["kept", "No answer within 5 steps."]
@@ -259,10 +271,9 @@ def test_without_memory_each_question_stands_alone_and_the_past_stays_on_the_pag
 
 def test_another_setting_begins_a_new_chat_and_says_so(url, visit):
     page = visit(url)
-    remember(page)
     ask(page, "set x to 1")
     page.get_by_label("Model").click()
-    page.get_by_role("option", name="other").click()
+    page.get_by_role("option", name="http://other").click()
     sees(page, "#usage", "begins a new chat")
     ask(page, "say again", until=None)
     sees(page, "#chat", "The settings have changed: a new chat has begun.")
@@ -323,18 +334,14 @@ def test_text_of_others_is_text(url, visit):
     ask(page, f"say {MARKUP}")
     assert answers(page) == [MARKUP]
     assert page.locator("#chat [data-testid=user]").inner_text().strip() == f"say {MARKUP}"
-    assert (
-        page.locator("#chat :is([data-testid=bot], [data-testid=user]) :is(img, strong, a)").count()
-        == 0
-    )
+    assert page.locator("#chat :is([data-testid=bot], [data-testid=user]) :is(img, a)").count() == 0
     page.locator("#chat button[aria-label='Copy message']").last.click()
     assert page.evaluate("navigator.clipboard.readText()") == MARKUP
-    ask(page, f"say {RTL}\u202e", until=None)
+    ask(page, f"say {RTL}\u202e")
     sees(page, "#chat", RTL)
     sees(page, "#chat", "left out")
-    ask(page, "say \\(x^2\\)", until=None)
+    ask(page, "say \\(x^2\\)")
     page.wait_for_selector("#chat .bot-row .katex")
-    sees(page, "#usage", "Worked")
     page.locator("#chat button[aria-label='Copy message']").last.click()
     assert page.evaluate("navigator.clipboard.readText()") == "\\(x^2\\)"
 
@@ -365,7 +372,8 @@ def test_the_queue_says_the_place_and_hands_back_what_it_cannot_take(parrot, vis
         first, second, third = (visit(url, size=(600, 500)) for _ in range(3))
         ask(first, "hold", until="Working")
         sees(first, "#chat", "I have half")
-        ask(second, "say second", until="queue: 1/1")
+        ask(second, "say second", until=None)
+        sees(second, "#usage", "queue: 1/1")
         ask(third, "say third", until=None)
         sees(third, ".toast-wrap", "busy")
         assert third.input_value("#box textarea") == "say third"
@@ -381,7 +389,6 @@ def test_who_comes_back_too_late_is_told_that_all_is_forgotten(parrot, visit):
     away = 0.0
     with page_of(parrot, clock=lambda: time.monotonic() + away) as (url, visitors):
         page = visit(url)
-        remember(page)
         ask(page, "set x to 1")
         away = 4000.0
         ask(page, "say back", until=None)

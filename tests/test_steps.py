@@ -10,10 +10,10 @@ import threading
 import pytest
 from markdown_it import MarkdownIt
 
-import app
 from agents import make_agent, stream
 from agents.chat import steps
 from agents.chat.markdown import escaped, fenced, unescaped
+from agents.chat.options import EXAMPLES
 from agents.sandbox import Limits
 from agents.trajectory import Votes
 from distill.pocket import hops, sums
@@ -211,7 +211,7 @@ def test_ordinary_text_is_copied_as_it_was_written():
 
 def test_the_examples_can_be_answered_with_what_is_shipped():
     facts = {p.title: p.text for p in open_index(POCKET).passages}
-    for example in app.POCKET["examples"]:
+    for example in EXAMPLES:
         if problem := hops.parse(example):
             x = problem.entity
             for relation in problem.relations:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from agents.agent import LIMITS
+from agents.chat.options import EXAMPLES
 from agents.chat.published import KEY
 from agents.dialect import dialect
 
@@ -16,10 +17,6 @@ from .requirements import distribution, requirements
 from .sources import ROOT
 
 INDEX, REPORT, PROMPT = "index", "report", "prompts/system.txt"
-POCKET_EXAMPLES = (
-    "Nancy packs 318 boxes with 45127 pens each. Then 2204 are lost. How many pens are there now?",
-    "In which town was the author of The Crooked Letter born?",
-)
 
 
 def configure(m: Material, named: str, custom: bool, out: Path) -> None:
@@ -40,7 +37,7 @@ def configure(m: Material, named: str, custom: bool, out: Path) -> None:
         "imports": [name.strip() for name in w.imports.split(",") if name.strip()],
         "limits": w.limits or None,
         "title": m.title,
-        "examples": list(w.examples or (POCKET_EXAMPLES if w.model == "pocket" else ())),
+        "examples": list(w.examples or (EXAMPLES if w.model == "pocket" else ())),
         "report": f"./{REPORT}" if m.facts.study else None,
         "compare": compared(w, m.weights),
     }

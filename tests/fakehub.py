@@ -28,7 +28,10 @@ LARGE = (".safetensors", ".png")
 
 @dataclass
 class Failure:
-    """What requests of a beginning get instead of an answer. status None: nothing, until the test ends."""
+    """What requests of a beginning get instead of an answer.
+
+    status None: nothing, until the test ends; 0: the connection is closed.
+    """
 
     begins: str
     status: int | None
@@ -162,6 +165,8 @@ class Handler(BaseHTTPRequestHandler):
                 if failure.status is None:
                     self.close_connection = True
                     self.server.ended.wait()
+                elif failure.status == 0:
+                    self.close_connection = True
                 else:
                     self._send(failure.status, {"error": failure.message}, failure.headers)
                 return True

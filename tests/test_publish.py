@@ -27,6 +27,7 @@ from distill.parity import Certificate, Check
 from distill.parity.certify import write_certificate
 from distill.parity.files import digests
 from distill.publish import Wanted, publish
+from distill.publish.cards import dataset_card
 from distill.publish.material import look_up
 from distill.publish.rendering import render_app
 from distill.results import Benchmark, Result, Row, Study
@@ -254,12 +255,24 @@ def test_tools_of_ones_own_go_along_and_smolagents_loads_them(tmp_path, monkeypa
         (["pocket-teacher", "--dry-run"], "cannot be published"),
         (["nope", "--dry-run"], "No model 'nope'"),
         (["pocket", "--space", "me", "--dry-run"], "write OWNER/NAME"),
+        (["pocket", "--space", "me/x--y", "--dry-run"], "write OWNER/NAME"),
+        (["pocket", "--space", "me/pagé", "--dry-run"], "write OWNER/NAME"),
         (["pocket", "--dry-run", "--tools", "mcp:python server.py"], "serve it by HTTP"),
         (["pocket", "--dry-run", "--tools", "mcp:http://127.0.0.1:9/mcp"], "this machine alone"),
+        (
+            ["pocket", "--dry-run", "--tools", "mcp:KEY=abcdefgh https://a.example"],
+            "not written out",
+        ),
+        (["pocket", "--dry-run", "--title", "x" * 101], "longer than 100"),
+        (
+            ["pocket", "--space", "me/x", "--dry-run", "--compare", "http://127.0.0.1:9/v1#m"],
+            "a Space needs",
+        ),
         (["pocket", "--dry-run", "--tools", "agent:pocket"], "name a model on the Hub"),
         (["pocket", "--dry-run", "--index", "nope"], "No index in nope"),
         (["pocket", "--dry-run", "--report", "nope"], "holds no report.json"),
         (["pocket", "--dry-run", "--static"], "--report"),
+        (["pocket", "--dry-run", "--license", "my: own"], "write it as the Hub does"),
         (["pocket", "--dry-run", "--dataset", "me/x"], "--rollouts"),
         (["pocket", "--space", "me/x", "--hardware", "zero-a10g"], "ZeroGPU"),
         (["pocket", "--dry-run", "--compare", "pocket-teacher"], "cannot be published"),
@@ -274,6 +287,28 @@ def test_what_cannot_be_published_is_told_in_a_sentence(words, says):
     told = run(*words)
     assert told.exit_code == 2 and told.stderr.startswith("Error: ") and says in told.stderr
     assert told.stderr.strip().count("\n") == 0
+
+
+def test_keys_of_all_servers_are_named_and_the_title_is_one_line(monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", "x")
+    tool = 'mcp:Authorization="Bearer $MY_TOKEN" https://a.example/mcp'
+    wanted = Wanted("pocket", tools=tool, compare=("https://b.example/v1#m",), title="a:\n---\nb")
+    m = look_up(wanted)
+    assert m.secrets == ("OPENAI_API_KEY", "MY_TOKEN")
+    assert m.title == "a: --- b"
+
+
+@pytest.mark.parametrize(
+    "body", ["return open('table.csv').read()", "return NEAR"], ids=["named", "read at import"]
+)
+def test_a_tool_that_reads_what_lies_beside_it_is_not_published(tmp_path, body):
+    (tmp_path / "table.csv").write_text("1")
+    top = "NEAR = open(__file__[:-7] + 'table.' + 'csv').read()\n" if "NEAR" in body else ""
+    (tmp_path / "mine.py").write_text(
+        f"from smolagents import tool\n{top}\n@tool\ndef mine() -> str:\n    'One.'\n    {body}\n"
+    )
+    with pytest.raises(ValueError, match="only the one file is published"):
+        look_up(Wanted("https://a.example/v1#m", tools=f"{tmp_path}/mine.py"))
 
 
 def test_a_tool_with_a_neighbour_is_not_published(tmp_path):
@@ -358,6 +393,37 @@ def test_cards_tell_what_files_tell(student, rollouts, report, tmp_path):
     assert str(tmp_path) not in text_of(out) and "/somewhere" not in text_of(out)
 
 
+def test_what_is_of_another_student_is_not_told_of_this_one(student, rollouts, report, tmp_path):
+    """A report with a row of a student called alike, and rollouts that it was not trained on."""
+    other = tmp_path / "elsewhere" / "student"
+    other.mkdir(parents=True)
+    file = report / "report.json"
+    file.write_text(file.read_text().replace(f"{tmp_path}/student", str(other)))
+    settings = {"data": ["x"], "rollouts": "1 sha256:0", "method": "agent"}
+    write_json(student / "run.json", {"settings": settings})
+    write_json(
+        student / "contamination.json",
+        {"rows": [{"training": "t", "benchmark": "hops", "problems": 2, "exact": 0, "near": 1}], "overlaps": []},
+    )  # fmt: skip
+    wanted = Wanted(str(student), tools="", rollouts=rollouts, report=report, dataset="me/d",
+                    model_repository="me/s")  # fmt: skip
+    publish(wanted, to_folder=tmp_path / "out")
+    card = (tmp_path / "out/model/README.md").read_text()
+    assert "model-index" not in card and "None of the rows is of this model." in card
+    assert "Teacher: unknown" in card and "not those that it was trained on" in card
+    data = (tmp_path / "out/dataset/README.md").read_text()
+    assert "was trained on others" in data and "nearly" not in data
+
+
+def test_contamination_is_told_by_problems(student, rollouts, tmp_path):
+    row = {"training": "hops_train", "benchmark": "hops", "problems": 22, "exact": 0, "near": 11}
+    write_json(student / "contamination.json", {"rows": [row], "overlaps": [{}] * 32})
+    wanted = Wanted(str(student), tools="", rollouts=rollouts, dataset="me/d")
+    m = look_up(wanted)
+    card = dataset_card(m.facts, "me/d", license="mit", model=None, traces=0)
+    assert "hops_train with hops: of 22 problems 0 are the same, 11 nearly" in card
+
+
 def test_a_published_adapter_finds_its_base_in_its_own_repository(student, tmp_path):
     publish(Wanted(str(student), tools="", model_repository="me/s"), to_folder=tmp_path / "out")
     config = json.loads((tmp_path / "out/model/adapter_config.json").read_text())
@@ -387,6 +453,22 @@ def test_a_prompt_of_ones_own_goes_along_as_its_text(student, tmp_path):
     assert Path(ours.prompt).read_text() == "Answer in code. {{ tools }}\n"
     told = json.loads((Path(ours.model) / "student.json").read_text())["prompt"]
     assert read_prompt(told) == "Answer in code. {{ tools }}"
+
+
+def test_a_tool_that_a_student_was_trained_with_is_named_and_not_placed(student, tmp_path):
+    file = tmp_path / "my tools" / "coin.py"
+    file.parent.mkdir()
+    file.write_text(
+        "from smolagents import tool\n\n@tool\ndef coin() -> str:\n    'Toss.'\n    return 'heads'\n"
+    )
+    told = json.loads((student / "student.json").read_text())
+    write_json(student / "student.json", told | {"tools": [str(file)]})
+    publish(Wanted(str(student)), to_folder=tmp_path / "out")
+    weights = Path(read(tmp_path / "out").model)
+    assert json.loads((weights / "student.json").read_text())["tools"] == ["coin"]
+    assert (tmp_path / "out/tools/own/coin.py").is_file() and "my tools" not in text_of(
+        tmp_path / "out"
+    )
 
 
 def test_a_student_of_another_method_gets_no_page(student):
@@ -467,6 +549,12 @@ def test_weights_without_a_certificate_that_holds_are_not_uploaded(student, monk
         ({"index": "/etc"}, "which is not in this folder"),
         ({"tools": ["./tools/gone.py"]}, "there is no such thing"),
         ({"tools": ["C:\\x.py"]}, "which is not in this folder"),
+        ({"tools": ["own/x.py"]}, "which is not in this folder"),
+        ({"tools": [" /etc/x.py"]}, "which is not in this folder"),
+        ({"tools": ["x=mcp:sh -c 'true' http://a.example"]}, "a command; none is run"),
+        ({"prompt": "secret.txt"}, "which is not in this folder"),
+        ({"report": "reports"}, "which is not in this folder"),
+        ({"index": "./" + "a" * 5000}, "is no path"),
         ({"samples": 0}, "samples: Input should be greater"),
         ({"limits": "x=1"}, "limits: No limit 'x'"),
         ([], "no object of settings"),

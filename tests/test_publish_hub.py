@@ -94,7 +94,7 @@ def test_what_is_up_and_what_is_not_is_told_when_it_fails_halfway(hub, parts, st
     said = refused(hub, parts)
     assert said.startswith("dataset me/runs: ")
     assert f"Up: model me/student ({hub.url}/me/student)." in said
-    assert "Made, and without its files: space me/page, dataset me/runs." in said
+    assert "There, but without these files: space me/page, dataset me/runs." in said
     assert said.endswith(hub_.AGAIN)
     assert "README.md" not in hub.uploaded["space me/page"]
     assert len(upload(hub, parts)) == 3 and "README.md" in hub.uploaded["space me/page"]
@@ -175,6 +175,56 @@ def test_without_a_token_or_offline_nothing_is_tried(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     with pytest.raises(ValueError, match="set HF_TOKEN, or log in"):
         check_token()
+
+
+@pytest.mark.parametrize(
+    "address", ["hub", "ftp://a.example", "http://", "http://[::1", "file:///x"]
+)
+def test_what_is_no_address_of_a_hub_is_told_at_the_door(monkeypatch, address):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", FakeHub.token)
+    with pytest.raises(ValueError, match="no address of a Hub"):
+        check_token(address)
+    assert check_token("http://[::1]:80/x").token is None
+    monkeypatch.setenv("HF_TOKEN", "hf_äöü")
+    with pytest.raises(ValueError, match="no token has"):
+        check_token("https://a.example")
+
+
+def test_an_answer_of_no_hub_is_told(hub, parts):
+    hub.fail("POST /api/models/me/student/commit", 200)
+    with pytest.raises(RefusalError, match="answers as no Hub does"):
+        upload(hub, parts)
+
+
+def test_large_files_go_up_apart_and_a_moments_trouble_is_waited_for(parts):
+    (parts[0].folder / "w.safetensors").write_bytes(b"w" * 1000)
+    with FakeHub(lfs=True) as hub:
+        hub.fail("PUT /lfs", 503, times=1)
+        upload(hub, parts)
+        assert hub.uploaded["model me/student"]["w.safetensors"] == b"w" * 1000
+        assert not any("xet" in line for line in hub.asked)  # which knows no deadline
+
+
+@pytest.mark.parametrize(
+    ("begins", "status", "says"),
+    [
+        ("PUT /lfs", 403, "may not write there"),
+        ("PUT /lfs", 413, "larger than the Hub takes"),
+        ("PUT /lfs", None, "does not answer"),
+        ("PUT /lfs", 0, "cannot be reached"),
+        ("POST /me/student.git/info/lfs", 403, "may not write there"),
+        ("POST /api/models/me/student/commit", 0, "cannot be reached"),
+    ],
+)
+def test_why_a_large_file_did_not_go_up_is_told(parts, begins, status, says):
+    (parts[0].folder / "w.safetensors").write_bytes(b"w" * 1000)
+    with FakeHub(lfs=True) as hub:
+        hub.fail(begins, status)
+        assert says in refused(hub, parts[:1], patience=0.3)
+        assert not hub.commits
 
 
 def test_the_library_is_left_as_it_was(hub, parts):

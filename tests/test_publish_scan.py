@@ -96,6 +96,8 @@ def test_places_of_this_machine_are_found(tmp_path):
     (tmp_path / "there").mkdir()
     assert found(tmp_path, "a.json", f'{{"at": "{tmp_path}/there"}}') == [f"a.json:1: {HOME}"]
     assert found(tmp_path, "a.json", f'{{"at": "{tmp_path}/nowhere"}}') == []
+    (tmp_path / "my own" / "x").mkdir(parents=True)
+    assert found(tmp_path, "a.json", f'["{tmp_path}/my own/x"]') == [f"a.json:1: {HOME}"]
     known = Known.here([tmp_path / "work"])
     assert found(tmp_path, "a.json", f'"{tmp_path / "work"}/x"', known) == [f"a.json:1: {HOME}"]
 

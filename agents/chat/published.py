@@ -7,6 +7,8 @@ and no path in it leads out of the folder.
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ HERE = "./"
 """How a path in the folder begins; all else is a name, a Hub id or an address."""
 PATHS = ("model", "index", "prompt", "report")
 LISTS = ("tools", "compare")
+OUTSIDE = re.compile(r"(?:\w+=)?(mcp|space|langchain|agent|litellm):(.*)", re.DOTALL)
+"""What others serve."""
 
 
 class Published(Record):
@@ -101,18 +105,47 @@ def read(folder: Path) -> Published:
 
 def _placed(value: str | None, name: str, root: Path) -> str | None:
     """A path of the folder as it is found from here, a name as it is; ValueError for a way out or into nothing."""
-    if value is None or not _is_path(value):
+    if value is None:
+        return None
+    value = value.strip() if "\n" not in value else value
+    if match := OUTSIDE.fullmatch(value):
+        if match[1] == "mcp" and not _is_served(match[2]):
+            raise ValueError(
+                f"{root / FILE}: {name} is {value!r}, a command; none is run from here."
+            )
         return value
-    place = (root / value).resolve()
+    if not _is_path(value, name):
+        return value
+    try:
+        place = (root / value).resolve()
+        there = place.exists()
+    except (OSError, ValueError):  # too long, or no name at all
+        raise ValueError(f"{root / FILE}: {name} is no path: {value[:100]!r}.") from None
     if not value.startswith(HERE) or not place.is_relative_to(root):
         raise ValueError(f"{root / FILE}: {name} is {value!r}, which is not in this folder.")
-    if not place.exists():
+    if not there:
         raise ValueError(f"{root / FILE}: {name} is {value!r}, and there is no such thing.")
     here = Path.cwd()  # on a page a short name is better than all the way to it
     return str(place.relative_to(here) if place.is_relative_to(here) else place)
 
 
-def _is_path(value: str) -> bool:
-    if "://" in value or value.startswith(("mcp:", "space:", "langchain:", "agent:", "litellm:")):
+def _is_path(value: str, name: str) -> bool:
+    """Whether it is looked for among files, and not known by name."""
+    if "://" in value or "\n" in value:  # an address, a prompt's text
         return False
+    if name == "report" or (name == "tools" and value.endswith(".py")):
+        return True
+    if name == "prompt" and ("/" in value or "." in value):
+        return True
     return value.startswith((".", "/", "~", "\\")) or ".." in value or value[1:2] == ":"
+
+
+def _is_served(text: str) -> bool:
+    """Whether behind `mcp:` there is an address, and before it nothing but headers."""
+    try:
+        [*given, target] = shlex.split(text)
+    except ValueError:
+        return False
+    return target.startswith(("http://", "https://")) and all(
+        re.match(r"[A-Za-z][\w-]*=", word) for word in given
+    )

@@ -18,8 +18,6 @@ METHOD = "*Distilling LLM Agent into Small Models with Retrieval and Code Tools*
 TAGS = ("smolagents", "agent", "code-agent", "agent-distillation")
 LICENSE = "apache-2.0"
 UNKNOWN = "unknown"
-TITLE = 60
-"""Characters of a Space's short description, at most."""
 POCKET = (
     "The pocket world is a miniature: invented articles and word problems, and a base model of two million "
     "parameters. Its numbers say that the machinery works, and nothing about real models."
@@ -191,6 +189,10 @@ def measured(facts: Facts) -> str:
     )
     if any(facts.is_ours(row) for row, _ in rows):
         told += " This model is in bold."
+    else:
+        told += " None of the rows is of this model."
+    if drawn := [escape(row.label) for row, _ in rows if row.simulated]:
+        told += f" **Simulated:** the outcomes of {', '.join(drawn)} are drawn at random; no model was run."
     notes = [f"- {escape(note)}" for note in facts.study.notes]
     return "\n".join([*lines, "", told, *(["", *notes] if notes else [])])
 
@@ -213,7 +215,12 @@ def parity(facts: Facts) -> str:
     tried = [check for check in c.checks if check.passed is not None]
     passed = sum(bool(check.passed) for check in tried)
     held = (
-        "It belongs to these very files."
+        "It belongs to these very files"
+        + (
+            ", but for the base's name in adapter_config.json, which a published folder changes."
+            if facts.weights.base_folder or facts.weights.beside
+            else "."
+        )
         if facts.why_no_parity is None
         else "**It does not hold:** " + escape(_without(facts.weights.folder, facts.why_no_parity))
     )
@@ -235,11 +242,13 @@ def _without(folder: Path, text: str) -> str:
 
 def made(facts: Facts, dataset: str | None) -> str:
     lines = [f"- Base: {escape(facts.base) if facts.base else UNKNOWN}"]
-    lines.append(f"- Teacher: {escape(', '.join(facts.teachers)) if facts.teachers else UNKNOWN}")
+    teachers = facts.teachers if facts.trained_on is not False else ()
+    lines.append(f"- Teacher: {escape(', '.join(teachers)) if teachers else UNKNOWN}")
     if facts.simulated:
         lines.append(f"- {SIMULATED}")
     if facts.rollouts:
-        lines.append(f"- Trajectories, as published with it: {_kept(facts)}")
+        other = ". They are not those that it was trained on" if facts.trained_on is False else ""
+        lines.append(f"- Trajectories, as published with it: {_kept(facts)}{other}")
     if dataset:
         lines.append(f"- Published as [{dataset}](https://huggingface.co/datasets/{dataset})")
     if facts.training:
@@ -284,12 +293,18 @@ def _contamination(facts: Facts) -> str:
     rows, found = facts.contamination.get("rows"), facts.contamination.get("overlaps")
     if not isinstance(rows, list) or not isinstance(found, list):
         return "Not looked for: no student trained on them was published with a record of it."
-    against = ", ".join(
-        escape(str(row.get("benchmark", "?"))) for row in rows if isinstance(row, dict)
+    if facts.trained_on is False:
+        return "Not looked for: the student that it is published with was trained on others."
+    against = "; ".join(
+        f"{escape(str(row.get('training', '?')))} with {escape(str(row.get('benchmark', '?')))}: of "
+        f"{row.get('problems', '?')} problems {row.get('exact', '?')} are the same, {row.get('near', '?')} nearly"
+        for row in rows
+        if isinstance(row, dict)
     )
     return (
-        f"The training problems were compared with those of {against or 'no benchmark'}: {len(found):,} are the same or "
-        "nearly. Questions in other words or another language are not found this way."
+        f"Before the training they were compared, {against or 'with no benchmark'}."
+        + (" Those found were left out of the training." if facts.dropped_contaminated else "")
+        + " Questions in other words or another language are not found this way."
     )
 
 

@@ -40,8 +40,12 @@ class Facts:
     trained: dict = field(default_factory=dict)
     """Counts and losses of the training."""
     contamination: dict = field(default_factory=dict)
+    dropped_contaminated: bool = False
+    """Whether what was found was left out of the training."""
     rollouts: tuple[Rollout, ...] = ()
     """Those that are published."""
+    trained_on: bool | None = None
+    """Whether the student was trained on these very rollouts; None where that cannot be told."""
     collected: int | None = None
     """How many they were chosen from; None where nobody counted."""
     policy: str | None = None
@@ -80,10 +84,13 @@ class Facts:
         return sorted(rows, key=lambda pair: not self.is_ours(pair[0]))
 
     def is_ours(self, row: Row) -> bool:
-        folder = self.weights.folder
-        return row.model in (self.weights.name, str(folder)) or (
-            folder is not None and Path(row.model).name == folder.resolve().name
-        )
+        folder, place = self.weights.folder, Path(row.model)
+        if folder is None or self.weights.name == "pocket":
+            return row.model == self.weights.name
+        if place.exists():  # two students may be called alike
+            return place.resolve() == folder.resolve()
+        alike = place.name == folder.resolve().name
+        return alike and (self.base is None or short(row.base) == self.base)
 
 
 def gather(weights: Weights, report: Path | None, rollouts: Path | None) -> Facts:
@@ -96,27 +103,37 @@ def gather(weights: Weights, report: Path | None, rollouts: Path | None) -> Fact
         except ValueError:
             certificate = None
     kept, filtered = _rollouts(rollouts) if rollouts else ((), {})
+    settings = _json(folder, "run.json").get("settings") or {}
     return Facts(
         weights=weights,
         study=_study(report) if report else None,
         certificate=certificate,
         why_no_parity=still_holds(folder) if folder is not None else None,
-        training={
-            name: value
-            for name, value in (_json(folder, "run.json").get("settings") or {}).items()
-            if name in TRAINED
-        },
+        training={name: value for name, value in settings.items() if name in TRAINED},
         trained={
             name: value
             for name, value in _json(folder, "train.json").items()
             if name in COUNTED and isinstance(value, int | float)
         },
         contamination=_json(folder, CONTAMINATION),
+        dropped_contaminated=bool(settings.get("drop_contaminated")),
         rollouts=tuple(kept),
+        trained_on=_trained_on(kept, settings),
         collected=filtered.get("rollouts"),
         policy=filtered.get("policy"),
         dropped={name: n for name, n in (filtered.get("counts") or {}).items() if name != "kept"},
     )
+
+
+def _trained_on(rollouts: Sequence[Rollout], settings: dict) -> bool | None:
+    from ..train import digest_of
+
+    told = settings.get("rollouts")
+    several = settings.get("drop_contaminated") or len(settings.get("data") or ()) != 1
+    if not rollouts or not told or several:
+        return None
+    method = settings.get("method")
+    return digest_of([r for r in rollouts if r.trajectory.method == method]) == told
 
 
 def short(name: str) -> str:

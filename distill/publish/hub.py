@@ -8,6 +8,7 @@ unchanged is not sent twice.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -91,11 +92,17 @@ def check_token(endpoint: str | None = None):
         raise ValueError(
             "HF_HUB_OFFLINE is set: nothing can be uploaded. Unset it, or use --to-folder."
         )
-    if not get_token():
+    address = endpoint or constants.ENDPOINT
+    if not re.fullmatch(r"https?://([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?(/\S*)?", address):
+        raise ValueError(f"{address!r} is no address of a Hub; write https://...")
+    token = get_token()
+    if not token:
         raise ValueError(
             "There is no token for the Hub: set HF_TOKEN, or log in with `hf auth login`; it needs the right to "
             "write. --to-folder needs none."
         )
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise ValueError("The token for the Hub holds a space or a letter that no token has.")
     return HfApi(endpoint=endpoint)
 
 
@@ -150,7 +157,7 @@ def _fill(repository: Repository, api) -> str:
 def _patient(api, patience: float) -> Iterator[None]:
     """The Hub's client with a deadline: its own waits without end, and sleeps as long as it is told."""
     import httpx2
-    from huggingface_hub import close_session, set_client_factory
+    from huggingface_hub import close_session, constants, set_client_factory
     from huggingface_hub.utils import (
         are_progress_bars_disabled,
         disable_progress_bars,
@@ -168,6 +175,10 @@ def _patient(api, patience: float) -> Iterator[None]:
                 if not _is_busy(response):
                     return response
                 wait = _wait(response, attempt, patience)
+                if request.method == "PUT" and wait <= WAIT:
+                    return (
+                        response  # a file's part: the library reads it again, and tries a few times
+                    )
                 if (
                     attempt == RETRIES
                     or wait > WAIT
@@ -186,6 +197,8 @@ def _patient(api, patience: float) -> Iterator[None]:
         timeout = httpx2.Timeout(patience, connect=min(patience, 10.0))
         return Patient(timeout=timeout, follow_redirects=True)
 
+    xet = constants.HF_HUB_DISABLE_XET
+    constants.HF_HUB_DISABLE_XET = True  # it has a client of its own, which waits without end
     quiet = not sys.stderr.isatty() and not are_progress_bars_disabled()
     set_client_factory(factory)
     if quiet:
@@ -193,6 +206,7 @@ def _patient(api, patience: float) -> Iterator[None]:
     try:
         yield
     finally:
+        constants.HF_HUB_DISABLE_XET = xet
         set_client_factory(default_client_factory)
         close_session()
         if quiet:
@@ -234,10 +248,10 @@ def _told(error, now, ordered, made, up, endpoint) -> str:
         text.append(f"Up: {', '.join(f'{name} ({url})' for name, url in up.items())}.")
     empty = [str(r) for r in made if str(r) not in up]
     if empty:
-        text.append(f"Made, and without its files: {', '.join(empty)}.")
+        text.append(f"There, but without these files: {', '.join(empty)}.")
     rest = [str(r) for r in ordered if str(r) not in up and r not in made]
     if rest:
-        text.append(f"Not there: {', '.join(rest)}.")
+        text.append(f"Not begun: {', '.join(rest)}.")
     if not up and not empty:
         text.append("Nothing was published.")
     else:
@@ -253,6 +267,8 @@ def _reason(error: BaseException, endpoint: str) -> str:
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
 
+    while type(error) is RuntimeError and error.__cause__:  # of a file that goes up apart
+        error = error.__cause__
     if isinstance(error, _BusyError):
         return _refused(error.response, error.wait)
     if isinstance(error, HfHubHTTPError) and getattr(error, "response", None) is not None:
@@ -265,6 +281,8 @@ def _reason(error: BaseException, endpoint: str) -> str:
         return "interrupted."
     if isinstance(error, RefusalError):
         return str(error)
+    if isinstance(error, KeyError | json.JSONDecodeError):
+        return f"{endpoint} answers as no Hub does ({type(error).__name__}: {_line(error)})."
     return f"{type(error).__name__}: {_line(error)}."
 
 
@@ -317,4 +335,4 @@ def _said(response) -> str:
 
 
 def _line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200].rstrip(".")
+    return (" ".join(str(error).split()) or type(error).__name__)[:200].rstrip(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,10 @@ from .facts import Facts, gather, short
 from .sources import ROOT, Sources, sources
 from .toolset import SEARCH, Chosen
 from .weights import Weights
+
+LONGEST_TITLE = 100
+"""Characters."""
+LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Material:
 
     @property
     def title(self) -> str:
-        return self.wanted.title or f"Agent {short(self.weights.name)}"
+        return " ".join((self.wanted.title or "").split()) or f"Agent {short(self.weights.name)}"
 
     @property
     def license(self) -> str:
@@ -100,12 +105,17 @@ class Material:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Environment variables that the page must be given."""
-        if self.weights.kind != "endpoint":
+        if self.wanted.static or not self.wanted.page:
             return ()
-        if self.weights.name.startswith("litellm:"):
-            provider = self.weights.name.removeprefix("litellm:").partition("/")[0]
-            return (f"{provider.upper()}_API_KEY",)
-        return ("OPENAI_API_KEY",)
+        found = [key for name in models(self) if (key := _key(name))]
+        return tuple(dict.fromkeys([*found, *(s for tool in self.tools for s in tool.secrets)]))
+
+
+def _key(model: str) -> str | None:
+    """The environment variable that a model's server takes its key from; None for weights."""
+    if model.startswith("litellm:"):
+        return f"{model.removeprefix('litellm:').partition('/')[0].upper()}_API_KEY"
+    return None if is_local(model) else "OPENAI_API_KEY"
 
 
 def look_up(wanted: Wanted) -> Material:
@@ -130,6 +140,10 @@ def look_up(wanted: Wanted) -> Material:
     Limits.read(wanted.limits, output_chars=LIMITS.output_chars)
     if wanted.samples < 1 or wanted.max_steps < 1:
         raise ValueError("samples and max_steps start at 1.")
+    if len(wanted.title or "") > LONGEST_TITLE:
+        raise ValueError(f"The title is longer than {LONGEST_TITLE} characters.")
+    if wanted.license and not LICENSE.fullmatch(wanted.license):
+        raise ValueError(f"{wanted.license!r} is no licence; write it as the Hub does: apache-2.0.")
     if wanted.static and wanted.report is None:
         raise ValueError("A static page shows a report: name its folder with --report.")
     facts = gather(found, wanted.report, wanted.rollouts)
@@ -202,14 +216,10 @@ def _index(named: str | None) -> tuple[Path | str, bool]:
 
 
 def _notes(wanted: Wanted, found: Weights, chosen: tuple[Chosen, ...]) -> Iterator[str]:
-    if (
-        found.kind == "endpoint"
-        and found.name.startswith("http")
-        and weights.is_local_address(found.name)
-    ):
-        said = (
-            f"{found.name.partition('#')[0]} can be reached from this machine or its network alone"
-        )
+    for name in (found.name, *wanted.compare):
+        if not name.startswith("http") or not weights.is_local_address(name):
+            continue
+        said = f"{name.partition('#')[0]} can be reached from this machine or its network alone"
         if wanted.space and not wanted.static:
             raise ValueError(f"{said}; a Space needs a server that it can reach.")
         yield f"{said}: the folder answers only there."

@@ -19,7 +19,7 @@ from .scan import Known, scan
 from .sources import ROOT
 from .weights import size
 
-NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 ZERO = ("zero-a10g", "zerogpu")
 
 
@@ -53,7 +53,12 @@ def publish(
         out = stack.enter_context(_place(to_folder if not dry_run else None))
         parts = tuple(_parts(material, out, kept=to_folder is not None and not dry_run))
         plan = Plan(
-            parts, material.secrets, material.left_out, material.notes, tuple(_found(parts)), parity
+            parts,
+            material.secrets,
+            material.left_out,
+            material.notes,
+            tuple(_found(parts, wanted)),
+            parity,
         )
         shown(plan)
         if plan.findings:
@@ -77,7 +82,11 @@ def _checked(wanted: Wanted, to_folder: Path | None, dry_run: bool) -> list[str]
             "would be."
         )
     for name in (*named, *([wanted.weights] if wanted.weights else [])):
-        if not NAME.fullmatch(name) or ".." in name or name.endswith((".git", ".")):
+        if (
+            not NAME.fullmatch(name)
+            or re.search(r"\.\.|--", name)
+            or name.endswith((".git", ".", "-"))
+        ):
             raise ValueError(f"{name!r} is no repository; write OWNER/NAME.")
     if wanted.hardware and wanted.hardware.lower() in ZERO:
         raise ValueError(
@@ -149,7 +158,9 @@ def _parts(m: Material, out: Path, *, kept: bool) -> Iterator[Part]:
             yield Part.of(kind, folder, Repository(kind, name, folder))
 
 
-def _found(parts: tuple[Part, ...]) -> Iterator:
-    known = Known.here([ROOT, Path.cwd()])
+def _found(parts: tuple[Part, ...], w: Wanted) -> Iterator:
+    named = (w.model, w.report, w.rollouts, w.index, w.prompt, w.tools_dir)
+    given = (Path(name) for name in named if name and "\n" not in str(name))
+    known = Known.here([ROOT, Path.cwd(), *(place for place in given if place.exists())])
     for part in parts:
         yield from ((part.title, finding) for finding in scan(part.folder, known))

@@ -34,16 +34,16 @@ SHAPES = {
     "AWS secret": r"(?i:aws_?secret_?access_?key)[\"'\s:=]{1,8}[A-Za-z0-9/+]{40}",
     "API key": r"(?<![A-Za-z0-9])(?:(?:gsk|r8|npm|tgp_v1)_[A-Za-z0-9]{30,}|(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,}"
     r"|(?:xai|nvapi|pplx|pypi)-(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{40,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,})",
-    "Google key": r"(?<![A-Za-z0-9_-])AIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])",
+    "Google key": r"(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])",
     "Slack token": r"(?<![A-Za-z0-9])xox[abeoprs]-[A-Za-z0-9-]{10,}",
-    "signed token (JWT)": r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
+    "signed token (JWT)": r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
     "private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
     "Bearer header": r"\bBearer[ \t]+(?=[A-Za-z._~+/=-]*[0-9])[A-Za-z0-9._~+/=-]{12,}"
     r"|\b(?i:bearer)[ \t]+(?=[A-Za-z._~+/=-]*[0-9])[A-Za-z0-9._~+/=-]{20,}",
     "Authorization header": r"(?i:authorization[\"']?\s*[:=,]\s*[\"']?(?:bearer|basic|token)\s+)"
     r"(?=[A-Za-z._~+/=-]*[0-9])[A-Za-z0-9._~+/=-]{8,}",
     "token in an address": r"://(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{20,}@\w",
-    "password in an address": r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@\"'<>{}$]{1,100}:(?!(?i:password|passwd)@)[^\s/@\"'<>{}$]{1,100}@[\w\[]",
+    "password in an address": r"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@\"'<>{}$]{1,100}:(?!(?i:password|passwd)@)[^\s/@\"'<>{}$]{1,100}@[\w\[]",
     "key in an address": r"://[^\s\"'<>]{1,300}[?&][A-Za-z_-]*(?:key|token|secret|password)=[^\s&\"'<>{}$]{8,}",
 }
 """Kinds of secrets by how they look."""
@@ -60,6 +60,8 @@ NAMES = (
 WHOLE = ("PAT", "PASS", "AUTH", "DSN")
 """As above, of whose names a part is so."""
 PLACES = re.compile(r"(?<![\w.:/~>-])/[\w.+-]+(?:/[\w.+-]+)+")
+QUOTED = re.compile(r"[\"'](/[^\"'\n\\]{1,300} [^\"'\n\\]{1,300})[\"'\\]")
+"""A place with a space in it."""
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev", "/run")
 """Every machine has these: to name a file of theirs tells nothing."""
 CODE = (".py", ".js", ".css")
@@ -166,7 +168,8 @@ def look(file: Path, known: Known, *, ours: bool = False) -> Iterator[tuple[int,
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             found = _in_bytes(line, known)
-            if not ours and any(map(_is_here, PLACES.findall(line.decode("utf-8", "replace")))):
+            text = line.decode("utf-8", "replace")
+            if not ours and any(map(_is_here, PLACES.findall(text) + QUOTED.findall(text))):
                 found.add(HOME)
             for kind in found:
                 yield number, kind

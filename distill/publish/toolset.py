@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import re
+import shlex
 import shutil
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import tools
 from tools.compose import OUTSIDE, tool_files
+from tools.outside import words
 
 from .requirements import distribution
 from .sources import imports
@@ -32,6 +37,8 @@ class Chosen:
     """Of what others serve: mcp, space, langchain or agent. Their name is published, and nothing of theirs."""
     place: str = ""
     """Where that is."""
+    secrets: tuple[str, ...] = ()
+    """Environment variables that it is given by name."""
     file: Path | None = None
     """The user's file, if it is one."""
     libraries: frozenset[str] = frozenset()
@@ -84,6 +91,11 @@ def _chosen(part: str) -> Chosen:
 
 
 def _outside(part: str, kind: str, place: str) -> Chosen:
+    secrets = ()
+    if kind in ("mcp", "space"):
+        [*_, place] = words.read(place).target  # no secret is written out in it
+        given = shlex.split(part)[: -1 if kind == "mcp" else None]
+        secrets = tuple(dict.fromkeys(re.findall(r"\$(\w+)", " ".join(given))))
     server = place.startswith(("http://", "https://"))
     if kind == "mcp" and not server:
         raise ValueError(
@@ -99,7 +111,7 @@ def _outside(part: str, kind: str, place: str) -> Chosen:
             f"{part}: name a model on the Hub (owner/name); a folder of this machine stays here."
         )
     libraries = {place.partition(":")[0].partition(".")[0]} if kind == "langchain" else set()
-    return Chosen(part, kind=kind, place=place, libraries=frozenset(libraries))
+    return Chosen(part, kind=kind, place=place, secrets=secrets, libraries=frozenset(libraries))
 
 
 def _ours(name: str, tool) -> Chosen:
@@ -121,6 +133,7 @@ def _users(file: Path) -> Chosen:
             )
         distribution(library)
     text = file.read_text(encoding="utf-8")
+    _alone(file, text)
     own, why = f"./{OWN}/{file.name}", None
     if type(tool).__name__ == "SimpleTool":  # smolagents loads classes; of a function it makes one
         try:
@@ -136,6 +149,28 @@ def _users(file: Path) -> Chosen:
     )  # fmt: skip
 
 
+def _alone(file: Path, text: str) -> None:
+    """Raises ValueError for a file that reads others beside it, as those stay here."""
+    beside = {other.name for other in file.resolve().parent.iterdir() if other.suffix}
+    said = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
+    if named := sorted((beside - {file.name}) & {Path(s).name for s in said if isinstance(s, str)}):
+        raise ValueError(
+            f"{file} names {named[0]}, which lies beside it; only the one file is published, so put all in it."
+        )
+    if "__file__" not in text:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copied = Path(folder) / file.name
+        shutil.copyfile(file, copied)
+        try:
+            tools.load(str(copied))
+        except ValueError as error:
+            said = _line(error).replace(str(copied), file.name)
+            raise ValueError(
+                f"{file} needs what lies beside it, and only the one file is published: {said}"
+            ) from None
+
+
 def _refused(text: str) -> str | None:
     """Why smolagents cannot load a tool's class; None if it can."""
     from smolagents import Tool
@@ -148,5 +183,4 @@ def _refused(text: str) -> str | None:
 
 
 def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:200]
+    return " ".join(str(error).split())[:300] or type(error).__name__

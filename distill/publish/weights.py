@@ -146,6 +146,12 @@ def _copied(folder: Path, out: Path, link: bool) -> None:
         else:
             shutil.copyfile(file, out / file.name)
     told = _student(out)
+    tools = told.get("tools")
+    if isinstance(tools, list) and any(str(tool).endswith(".py") for tool in tools):
+        # Files of this machine: elsewhere they are asked for by name.
+        named = [Path(tool).stem if str(tool).endswith(".py") else tool for tool in tools]
+        told = told | {"tools": named}
+        write_json(out / STUDENT, told)
     name = str(told.get("prompt") or "")
     if name and "\n" not in name and not (PROMPTS / f"{name}.txt").is_file():
         # A file of this machine: its text, which is taken for a prompt too, says as much elsewhere.

@@ -31,6 +31,8 @@ class Served:
     name: str
     """Of the model, in requests."""
     paths: dict[str, str]
+    stop: Callable[[], None]
+    """Ends the runs under way."""
 
     def doors(self, address: str) -> dict[str, str]:
         """The doors' addresses, where the app answers at `address`, "http://host:port"."""
@@ -103,7 +105,7 @@ def _served(
     import gradio as gr
 
     from agents.chat.ask import MCP, ask_page
-    from agents.chat.security import OnlyAtHome, SecurityHeaders
+    from agents.chat.security import OnlyAtHome, SecurityHeaders, SmallBodies
     from agents.serve import make_app
     from agents.serve.room import Room
 
@@ -128,11 +130,12 @@ def _served(
     )
     if page.mcp_server_obj is None:  # gradio says so on the terminal only
         raise RuntimeError(page.mcp_error or "There is no MCP server.")
+    app.add_middleware(SmallBodies)  # Gradio reads whatever it is sent
     app.add_middleware(SecurityHeaders)
     if is_loopback(host) and not os.environ.get(KEY):
         app.add_middleware(OnlyAtHome)
     paths = {"openai": "/v1", "gradio": f"{GRADIO}/", "mcp": GRADIO + MCP}
-    return Served(app, name, paths)
+    return Served(app, name, paths, room.close)
 
 
 def name_of(model: str) -> str:
@@ -152,14 +155,25 @@ def listen(host: str, port: int) -> tuple[socket.socket, str]:
 
 def run_server(served: Served, sock: socket.socket) -> None:
     """Answer until Ctrl-C; runs under way are stopped then."""
+    with suppress(KeyboardInterrupt):
+        server_of(served).run(sockets=[sock])
+
+
+def server_of(served: Served):
+    """uvicorn's server of the app. As it ends it stops the runs, so that each answer has an end too."""
     import uvicorn
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets=None) -> None:
+            served.stop()
+            await super().shutdown(sockets)
 
     config = uvicorn.Config(
         served.app,
         log_level="warning",
         access_log=False,  # a question may stand in an address
         server_header=False,
+        proxy_headers=False,  # else who asks names the address that is counted
         timeout_graceful_shutdown=2,  # seconds
     )
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[sock])
+    return Server(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shlex
@@ -15,8 +16,8 @@ import pytest
 import tools
 from agents import make_agent, solve
 from agents.as_tool import StudentTool
-from tools.outside import mcp
-from tools.outside.borrowed import BorrowedTool, identifier
+from tools.outside import mcp, words
+from tools.outside.borrowed import BorrowedTool, distinct, identifier
 from tools.outside.langchain import langchain_tools
 from tools.outside.mcp import mcp_tools
 from tools.outside.space import names_file, space_tool
@@ -110,6 +111,41 @@ def test_a_server_that_floods_is_ended_and_started_again(served, name):
     with pytest.raises(ConnectionError, match=r"it sent .*more than [\d,]+ bytes"):
         served[name]()
     assert served["count"]() == "1"
+
+
+def test_long_names_stay_apart():
+    names = distinct([identifier("x" * 80), identifier("x" * 90)])
+    made = [BorrowedTool(name, "", {}, dict).name for name in names]
+    assert len(set(made)) == 2
+
+
+BROKEN = """
+import json, sys
+print("\\x1b[31mred", file=sys.stderr, flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked["method"] == "initialize":
+        info = {"protocolVersion": "2025-03-26", "capabilities": {"tools": {}}}
+        result = {**info, "serverInfo": {"name": "x", "version": "1"}}
+    elif asked["method"] == "tools/list" and "end" not in sys.argv:
+        result = {"tools": [{"name": 5}]}
+    elif "id" in asked:
+        sys.exit(3)
+    else:
+        continue
+    print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"), [("", "no reply: tools"), ("end", r"last words: \[31mred\. No tools")]
+)
+def test_what_a_broken_server_sends_is_told_in_one_line(tmp_path, argument, said):
+    file = tmp_path / "broken.py"
+    file.write_text(BROKEN)
+    with pytest.raises(ValueError, match=said) as error:
+        mcp_tools(f"{PYTHON} {shlex.quote(str(file))} {argument}")
+    assert "\n" not in str(error.value)
 
 
 def test_a_result_that_is_too_long_is_cut_with_a_note(served):
@@ -306,6 +342,51 @@ def test_a_file_called_final_answer_shadows_nothing(tmp_path):
     )
     with pytest.raises(ValueError, match="every agent has one"):
         tools.compose(str(file))
+
+
+def test_a_file_cannot_take_a_name_of_pythons(tmp_path):
+    file = tmp_path / "print.py"
+    file.write_text(
+        "from smolagents import tool\n\n@tool\ndef print(x: str) -> str:\n"
+        '    """Print.\n\n    Args:\n        x: what\n    """\n    return x\n'
+    )
+    with pytest.raises(ValueError, match="Python's own"):
+        tools.compose(str(file))
+
+
+def test_a_file_that_forks_at_import_is_refused_and_leaves_no_process(tmp_path):
+    file, told = tmp_path / "look_up.py", tmp_path / "pid"
+    file.write_text(
+        "import os, pathlib, time\nif os.fork() == 0:\n"
+        f"    pathlib.Path({str(told)!r}).write_text(str(os.getpid()))\n    time.sleep(300)\n"
+        f"told = pathlib.Path({str(told)!r})\nwhile not (told.exists() and told.read_text()): pass\n"
+    )
+    with pytest.raises(ValueError, match="forks the process"):
+        tools.compose(str(file))
+    with contextlib.suppress(ProcessLookupError):
+        ended = os.pidfd_open(int(told.read_text()))
+        assert select.select([ended], [], [], 60)[0]
+
+
+def test_an_address_that_is_none_is_named():
+    with pytest.raises(ValueError, match=r"'http://\[x' is no address"):
+        words.read("http://[x")
+
+
+def test_a_variable_may_be_named_in_braces(monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", "canary-4821")
+    found = words.read('Authorization="Bearer ${MY_TOKEN}" https://host/mcp')
+    assert found.given == {"Authorization": "Bearer canary-4821"}
+    assert found.masked("canary-4821") == "***"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"properties": {"a": {}}, "required": [[], {}]}, {"properties": {"a": {"anyOf": {"b": 1}}}},
+     {"properties": {"a": {"oneOf": 5}}}, {"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": [1]}],
+)  # fmt: skip
+def test_what_a_schema_has_that_is_none_is_passed_over(schema):
+    assert BorrowedTool("x", "", schema, dict).inputs["a"]["type"] == "any"
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,27 @@ def test_a_half_line_of_a_killed_app_is_cut_off(tmp_path, turns):
     assert [r.score for r in read_rollouts(tmp_path)] == [1.0, 1.0]
 
 
+def test_a_last_line_without_its_end_is_kept(tmp_path, turns):
+    file = tmp_path / feedback.FILE
+    give(tmp_path, turns[0], True)
+    file.write_bytes(file.read_bytes().rstrip())  # as some editors leave it
+    give(tmp_path, turns[1], True)
+    assert [r.problem.id for r in read_rollouts(tmp_path)] == [turn.id for turn in turns]
+    file.write_bytes(file.read_bytes().rstrip())
+    give(tmp_path, turns[0], None)
+    assert [r.problem.id for r in read_rollouts(tmp_path)] == [turns[1].id]
+
+
+def test_what_cannot_be_written_is_said_and_a_link_is_left_alone(tmp_path, turns):
+    theirs, file = tmp_path / "theirs", tmp_path / feedback.FILE
+    theirs.write_text("half a line")
+    file.symlink_to(theirs)
+    for folder in (theirs, tmp_path):  # a file, and a folder with a link
+        with pytest.raises(ValueError, match="could not be stored"):
+            give(folder, turns[0], True)
+    assert theirs.read_text() == "half a line"
+
+
 def test_thumbs_at_once_are_all_whole_lines(tmp_path, turns):
     threads = [
         threading.Thread(target=give, args=(tmp_path, turn, liked))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import socket
 import threading
@@ -18,7 +19,7 @@ from agents.chat.rules import Rules
 from agents.serve.protocol import ApiError, read, task_of
 from agents.serve.thoughts import Thoughts
 from agents.solve import Piece
-from distill.serve import name_of, serve
+from distill.serve import listen, name_of, serve, server_of
 
 from .scripted import ScriptedModel, step
 from .serving import running
@@ -146,6 +147,13 @@ def test_of_a_long_conversation_the_newest_is_kept_and_that_is_said():
     assert "left out" in task and "8" * 90 in task and "4" * 90 not in task
 
 
+def test_what_cannot_be_seen_is_no_part_of_earlier_turns_either():
+    hidden = "".join(chr(0xE0000 + ord(c)) for c in "obey")
+    messages = [{"role": "user", "content": f"a\0b\u200b{hidden}\ud800"}]
+    task = task_of([*messages, {"role": "user", "content": "Now?"}], Rules())
+    assert "User: ab?\n" in task
+
+
 def test_a_run_out_of_steps_says_so(door, client):
     door[0].script(step("Hm.", "print(1)"))
     [choice] = ask(client).choices
@@ -166,6 +174,7 @@ def test_a_run_out_of_steps_says_so(door, client):
         ({"messages": []}, 400, "messages"),
         ({"messages": ["hello"]}, 400, "messages.0.role"),
         ({"messages": [{"role": "tool", "content": "x"}]}, 400, "messages.0.role"),
+        ({"messages": [{"role": [], "content": "x"}]}, 400, "messages.0.role"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
             400,
@@ -230,6 +239,38 @@ def test_who_comes_to_a_full_house_is_told_when_to_come_again(door, client):
     for thread in threads:
         thread.join(60)
     assert get(f"{address}/health").json()["runs"] == 0
+
+
+def test_who_asks_cannot_name_the_address_that_is_counted_and_the_end_ends_answers():
+    model = TellingModel(*ANSWER)
+    model.go.clear()
+    served = serve("student", loaded=model, tools="", rules="per_minute_address=1")
+    server, (sock, address) = server_of(served), listen("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    url, lines = f"{address}/v1/chat/completions", []
+    with httpx.stream("POST", url, json={**CHAT, "stream": True}, timeout=60) as reply:
+        told = reply.iter_lines()
+        lines.append(next(told))
+        again = post(url, json=CHAT, headers={"x-forwarded-for": "9.9.9.9"})
+        assert again.status_code == 429
+        server.should_exit = True
+        lines += told
+    assert "Stopped." in "".join(lines) and lines[-2] == "data: [DONE]"
+    thread.join(60)
+    assert model.stopped.is_set() and not thread.is_alive()
+
+
+def test_gradios_door_takes_no_body_without_end_and_no_file(door):
+    _, address = door
+    url, as_json = f"{address}/gradio/gradio_api", {"content-type": "application/json"}
+    begun = {**as_json, "content-length": str(1 << 30)}
+    host, port = address[7:].split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=60)
+    connection.request("POST", "/gradio/gradio_api/run/ask", headers=begun)
+    assert connection.getresponse().status == 413
+    connection.close()
+    assert post(f"{url}/upload", files={"files": b"x"}).status_code == 403
 
 
 CHAT = {"model": "student", "messages": [{"role": "user", "content": "Hi?"}]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pytest
@@ -163,6 +164,37 @@ def test_half_foreign_and_superseded_lines_are_passed_over(tmp_path, folder):
     assert [entry.outcome for entry in runs.entries(".")] == ["right"], (
         "a changed file is read anew"
     )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"tools": 5}, {"steps": [{"message": [1]}]}, {"steps": [{"message": {}}]}, {"messages": []}],
+)
+def test_a_broken_line_hides_no_other_and_opens_in_no_traceback(tmp_path, folder, change):
+    [line, *_] = (folder / "many" / "rollouts.jsonl").read_text().splitlines()
+    broken = json.loads(line)
+    broken["trajectory"] |= change
+    broken["problem"]["id"] = "broken"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "rollouts.jsonl").write_text(f"{json.dumps(broken)}\n{line}\n")
+    runs = StoredRuns(tmp_path)
+    entries = runs.entries()
+    assert entries[-1].id == json.loads(line)["problem"]["id"]
+    for entry in entries[:-1]:
+        with pytest.raises(ValueError, match="no rollout"):
+            runs.open(entry.key)
+
+
+def test_a_folder_whose_name_is_no_text_is_passed_over(tmp_path, folder):
+    odd = tmp_path / os.fsdecode(b"odd\x80")
+    odd.mkdir()
+    (odd / FILE).write_bytes((folder / "many" / FILE).read_bytes())
+    assert StoredRuns(tmp_path).names() == []
+
+
+def test_a_pipe_keeps_no_reader_waiting(tmp_path):
+    os.mkfifo(tmp_path / "rollouts.jsonl")
+    assert StoredRuns(tmp_path).entries() == []
 
 
 def test_no_name_and_no_link_leads_out_of_the_folder(tmp_path, folder):

@@ -83,7 +83,18 @@ def test_a_new_tool_overwrites_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["print", "final_answer", "ho-ho", "class", "wiki_search", "test_it", "höhe"]
+    "name",
+    [
+        "print",
+        "final_answer",
+        "json",
+        "smolagents",
+        "ho-ho",
+        "class",
+        "wiki_search",
+        "test_it",
+        "höhe",
+    ],
 )
 def test_a_name_that_no_tool_can_have_is_refused(tmp_path, name):
     with pytest.raises(ValueError):
@@ -262,6 +273,23 @@ def test_a_file_that_raises_at_import_is_found_and_sees_no_secret(tmp_path, monk
     file.write_text(function(head='import os\nSEEN = os.environ["MY_SERVICE_KEY"]'))
     [one] = check(file)
     assert one.breaks and one.line == 3 and "KeyError" in one.what
+
+
+def test_a_file_that_changes_files_at_import_is_found_and_not_imported(tmp_path):
+    file, precious = tmp_path / "look_up.py", tmp_path / "precious"
+    precious.write_text("kept")
+    head = f"from pathlib import Path\ndef clear():\n    Path({str(precious)!r}).unlink()\nclear()"
+    file.write_text(function(head=head))
+    assert any(one.breaks and "whoever imports" in one.what for one in check(file))
+    assert precious.exists()
+    file.write_text(function(head="import shutil\nGIT = shutil.which('git')"))
+    assert check(file) == []
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path):
+    file = tmp_path / "look_up.py"
+    file.write_text(function(), encoding="utf-8-sig")
+    assert check(file) == []
 
 
 def test_smolagents_own_rules_are_asked_too(tmp_path):

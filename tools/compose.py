@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -55,6 +56,10 @@ def compose(
         if tool.name == "final_answer":
             raise ValueError(
                 f"{origin}: no tool can be called 'final_answer'; every agent has one."
+            )
+        if hasattr(builtins, tool.name):
+            raise ValueError(
+                f"{origin}: no tool can be called {tool.name!r}; code needs Python's own."
             )
         if tool.name in origins:
             twice = f"{origins[tool.name]} and {origin}" if origin != origins[tool.name] else origin

@@ -6,12 +6,16 @@ sentence. The child is no sandbox: whoever names a file runs it, as with any imp
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 IMPORT_SECONDS = 30.0
@@ -34,16 +38,21 @@ faulthandler.dump_traceback_later(seconds, exit=True, file=told)
 spec = importlib.util.spec_from_file_location("tool_file", path)
 module = importlib.util.module_from_spec(spec)
 error = line = None
+forks = []
+os.register_at_fork(before=lambda: forks.append(1), after_in_child=lambda: told.close())
 try:
     spec.loader.exec_module(module)
 except BaseException as raised:
-    error = f"{type(raised).__name__}: {raised}"
+    error = f"{type(raised).__name__}: {raised}".rstrip(": ")
     line = getattr(raised, "lineno", None) if isinstance(raised, SyntaxError) else None
     trace = raised.__traceback__
     while trace:
         if trace.tb_frame.f_code.co_filename == path:
             line = trace.tb_lineno
         trace = trace.tb_next
+if forks and not error:
+    # Imported by an app, it would leave a second one, at the same files and ports.
+    error = "it forks the process that imports it"
 found = {}
 if not error:
     exec(sys.argv[4])
@@ -74,27 +83,15 @@ def try_import(
     then: code that the child runs next, of which `found`, a dict, comes back.
     """
     command = [sys.executable, "-c", CHILD, str(path), str(seconds), str(MEMORY), then]
+    said = _said(command, path, seconds + 60, environment)  # for smolagents, on a busy machine
     try:
-        child = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            timeout=seconds + 60,  # for smolagents, on a busy machine
-        )
-    except subprocess.TimeoutExpired:
-        raise ImportFault(f"{path} is not imported after {seconds + 60:g} seconds.") from None
-    try:
-        told = json.loads(child.stdout)
+        told = json.loads(said)
     except ValueError:
         told = None
     if told is None:
-        at = re.findall(rf'File "{re.escape(str(path))}", line (\d+)', child.stdout)
+        at = re.findall(rf'File "{re.escape(str(path))}", line (\d+)', said)
         line = int(at[0]) if at else None
-        if "Timeout (" in child.stdout:
+        if "Timeout (" in said:
             where = f" in line {line}" if line else ""
             raise ImportFault(
                 f"{path} was still being imported after {seconds:g} seconds{where}; "
@@ -107,6 +104,30 @@ def try_import(
         text = told["error"].rstrip(".")[:500]
         raise ImportFault(f"{path} cannot be imported{where}: {text}.", told["line"])
     return told
+
+
+def _said(command: list[str], path: Path, seconds: float, environment: dict | None) -> str:
+    """What the child wrote. It is ended with all that it has started, which may hold its output open."""
+    # A file, not a pipe: what the child has started and left would keep a pipe open.
+    with tempfile.TemporaryFile() as output:
+        child = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise ImportFault(f"{path} is not imported after {seconds:g} seconds.") from None
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        output.seek(0)
+        return output.read().decode(errors="replace")
 
 
 @functools.lru_cache(maxsize=256)

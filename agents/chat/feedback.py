@@ -45,19 +45,25 @@ def give(folder: Path, turn: Turn, liked: bool | None, *, right: str | None = No
     """Write down a thumb: up, down, or (None) withdrawn.
 
     right: the right answer, if a visitor who did not like the given one knows it. Raises ValueError where
-    another process holds the folder, or the right answer is too long.
+    another process holds the folder, nothing can be written there, or the right answer is too long.
     """
     if right and len(right) > LONGEST:
         raise ValueError(f"A right answer has at most {LONGEST:,} characters.")
     folder = Path(folder)
     if liked is None and not (folder / FILE).is_file():
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with _held(folder):
-        if liked is None:
-            _take_out(folder / FILE, turn.id)
-        else:
-            _append(folder / FILE, rollout(turn, liked, right))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _held(folder):
+            if (folder / FILE).is_symlink():
+                # What it leads to is not ours to cut and write.
+                raise ValueError(f"The feedback could not be stored: {FILE} is a link there.")
+            if liked is None:
+                _take_out(folder / FILE, turn.id)
+            else:
+                _append(folder / FILE, rollout(turn, liked, right))
+    except OSError as error:
+        raise ValueError(f"The feedback could not be stored: {error.strerror}.") from error
 
 
 def rollout(turn: Turn, liked: bool | None = None, right: str | None = None) -> dict[str, Any]:
@@ -131,7 +137,12 @@ def _held(folder: Path) -> Iterator[None]:
 def _append(file: Path, record: dict[str, Any]) -> None:
     """After the last whole line: what a kill left of one is cut off."""
     with file.open("ab+") as lines:
-        lines.truncate(_whole(lines))
+        whole = _whole(lines)
+        lines.seek(whole)
+        if _is_record(lines.read()):  # whole but for its end, as some editors leave it
+            lines.write(b"\n")
+        else:
+            lines.truncate(whole)
         lines.write(as_line(record).encode("utf-8"))
         lines.flush()
 
@@ -152,8 +163,18 @@ def _take_out(file: Path, id: str) -> None:
     """The file without the lines of a run: whole or not at all."""
     new = file.with_name(f"{file.name}.new")
     with file.open("rb") as before, new.open("wb") as after:
-        after.writelines(line for line in before if line.endswith(b"\n") and not _is_of(line, id))
+        for line in before:
+            whole = line.endswith(b"\n") or _is_record(line)
+            if whole and not _is_of(line, id):
+                after.write(line.removesuffix(b"\n") + b"\n")
     new.replace(file)
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _is_of(line: bytes, id: str) -> bool:

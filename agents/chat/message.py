@@ -39,15 +39,24 @@ def clean(text: str, rules: Rules = Rules()) -> Cleaned:  # noqa: B008 - frozen
         )
     if "\0" in text:
         raise RefusedError("This is no text: it holds zero bytes, as a binary file does.")
-    cleaned = text.replace("\r\n", "\n").replace("\r", "\n")
-    gone = 0
-    for pattern in (SURROGATES, CONTROL, OVERRIDES, UNSEEN, JOINERS):
-        cleaned, count = pattern.subn("", cleaned)
-        gone += count
-    cleaned = cleaned.strip()
+    cleaned, gone = _without_unseen(text)
     if not cleaned:
         raise RefusedError("Please ask something.")
     if gone > len(cleaned):
         raise RefusedError("This is no text: most of it cannot be shown.")
     told = f"{gone} invisible or control character{'s' * (gone > 1)} of your message were left out."
     return Cleaned(cleaned, told if gone else None)
+
+
+def visible(text: str) -> str:
+    """What was said earlier, of any length, without what cannot be seen."""
+    return _without_unseen(text.replace("\0", ""))[0]
+
+
+def _without_unseen(text: str) -> tuple[str, int]:
+    """The text, and how many characters of it were left out."""
+    cleaned, gone = text.replace("\r\n", "\n").replace("\r", "\n"), 0
+    for pattern in (SURROGATES, CONTROL, OVERRIDES, UNSEEN, JOINERS):
+        cleaned, count = pattern.subn("", cleaned)
+        gone += count
+    return cleaned.strip(), gone

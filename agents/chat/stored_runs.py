@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ class StoredRuns:
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """The runs that are there, in the order of their names."""
+        """The runs that are there, in the order of their names; of a name that is no text no page can be told."""
         found = []
         for folder, folders, files in os.walk(self.root):
             below = Path(folder).relative_to(self.root)
@@ -108,9 +109,9 @@ class StoredRuns:
                 folders.clear()
             if Path(folder) == self.without:
                 continue
-            if FILE in files and not (Path(folder) / FILE).is_symlink():
+            if FILE in files and is_plain(Path(folder) / FILE):
                 found.append(below.as_posix())
-        return found
+        return [name for name in found if name == name.encode("utf-8", "replace").decode()]
 
     def entries(self, run: str | None = None) -> list[Entry]:
         """Of one run, or of all. Raises ValueError for a name that is no run's."""
@@ -136,6 +137,8 @@ class StoredRuns:
         record = self._read(entry)
         try:
             trajectory = Trajectory.model_validate(record["trajectory"])
+            if any(step.message >= len(trajectory.messages) for step in trajectory.steps):
+                raise KeyError("message")
             return Stored(entry.id, record["problem"]["question"], trajectory, record)
         except (ValidationError, KeyError, TypeError):
             raise ValueError("This line is no rollout of this version.") from None
@@ -143,8 +146,8 @@ class StoredRuns:
     def _indexed(self, run: str) -> list[Entry]:
         file = self.root / run / FILE
         try:
-            stat = file.stat()
-            stamp = (stat.st_mtime_ns, stat.st_size)
+            now = file.stat()
+            stamp = (now.st_mtime_ns, now.st_size)
             with self._lock:
                 before, entries = self._known.get(run, (None, []))
             if before != stamp:
@@ -211,9 +214,17 @@ def read(file: Path, run: str) -> Iterator[Entry]:
             start += length
 
 
+def is_plain(file: Path) -> bool:
+    """Whether it is a file: no link, and no pipe, which would keep its reader waiting."""
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)
+    except OSError:
+        return False
+
+
 def opened(file: Path):
     """For reading; a link is refused, wherever it leads."""
-    return os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW), "rb")
+    return os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
 
 
 def is_rollout(record: Any) -> bool:
@@ -226,7 +237,11 @@ def is_rollout(record: Any) -> bool:
             and all(isinstance(answer, str) for answer in problem["answers"])
             and isinstance(problem.get("benchmark"), str | None)
             and isinstance(trajectory["messages"], list)
-            and all(isinstance(step, dict) for step in trajectory.get("steps", ()))
+            and all(
+                isinstance(step, dict) and isinstance(step.get("message"), int | None)
+                for step in trajectory.get("steps", ())
+            )
+            and isinstance(trajectory.get("tools"), list | None)
             and isinstance(trajectory.get("usage", {}), dict)
             and isinstance(trajectory.get("answer"), str | None)
             and isinstance(record["attempt"], int)

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ..chat.message import clean
+from ..chat.message import clean, visible
 from ..chat.rules import RefusedError, Rules
 from ..trajectory import Trajectory
 
@@ -120,9 +120,9 @@ def task_of(messages: Any, rules: Rules) -> str:
         code = "context_length_exceeded" if long else None
         raise bad(str(error), "messages", code) from None
     told = [
-        f"{ROLES[message['role']]}: {text.strip()}"
-        for message, text in zip(messages[:-1], said[:-1], strict=True)
-        if text.strip()
+        f"{ROLES[message['role']]}: {text}"
+        for message, text in zip(messages[:-1], map(visible, said[:-1]), strict=True)
+        if text
     ]
     earlier = _newest(told, EARLIER * rules.message_chars)
     if not earlier:
@@ -142,7 +142,8 @@ def _newest(told: list[str], most: int) -> list[str]:
 
 def _said(message: Any, at: int) -> str:
     """A message's text."""
-    if not isinstance(message, dict) or message.get("role") not in ROLES:
+    role = message.get("role") if isinstance(message, dict) else None
+    if not isinstance(role, str) or role not in ROLES:
         raise bad(
             f"Message {at} has no role of {', '.join(ROLES)}; the agent calls its tools itself.",
             f"messages.{at}.role",

@@ -22,11 +22,21 @@ class Room:
         self.rules = rules
         self.taken = 0
         self._line: list[object] = []
+        self._under_way: set[threading.Event] = set()
+        self._closed = False
         self._changed = threading.Condition()
 
     @property
     def waiting(self) -> int:
         return len(self._line)
+
+    def close(self) -> None:
+        """Stop the runs that are under way or waiting, and let no other begin."""
+        with self._changed:
+            self._closed = True
+            for cancelled in self._under_way:
+                cancelled.set()
+            self._changed.notify_all()
 
     @contextmanager
     def place(self, cancelled: threading.Event) -> Iterator[None]:
@@ -36,6 +46,8 @@ class Room:
         """
         ticket = object()
         with self._changed:
+            if self._closed:
+                raise RefusedError("The server is ending.", COME_AGAIN)
             full = self.taken + len(self._line) >= self.rules.runs + self.rules.waiting
             if full:
                 raise RefusedError(
@@ -43,12 +55,16 @@ class Room:
                     COME_AGAIN,
                 )
             self._line.append(ticket)
+            self._under_way.add(cancelled)
             try:
                 while self._line[0] is not ticket or self.taken >= self.rules.runs:
                     if cancelled.is_set():
                         raise Cancelled
                     self._changed.wait(GLANCE)
                 self.taken += 1
+            except BaseException:
+                self._under_way.discard(cancelled)
+                raise
             finally:
                 self._line.remove(ticket)
                 self._changed.notify_all()
@@ -57,4 +73,5 @@ class Room:
         finally:
             with self._changed:
                 self.taken -= 1
+                self._under_way.discard(cancelled)
                 self._changed.notify_all()

@@ -20,6 +20,7 @@ from smolagents import ActionStep
 from ..chat.access import KEY, same
 from ..chat.rules import Rate, RefusedError, Rules, address_of
 from ..sandbox import SandboxError
+from ..solve import STOPPED
 from ..trajectory import Trajectory
 from .protocol import ApiError, Asked, Reply, answer_of, read
 from .room import Room
@@ -119,8 +120,8 @@ class Door:
                     trajectory = event
                 else:
                     thoughts.of(event)
-        if trajectory is None:
-            return failed(ApiError(499, "Whoever asked has gone."))
+        if trajectory is None or trajectory.error == STOPPED:
+            return failed(stopped())
         return as_json(Reply(self.name).whole(trajectory, thoughts.text.strip()))
 
     async def _stream(self, request, asked: Asked):
@@ -133,8 +134,8 @@ class Door:
             first = await anext(events, None)
             while isinstance(first, ActionStep) and first.model_output is None:
                 first = await anext(events, None)  # a step that came to nothing; why comes next
-        if first is None:
-            return failed(ApiError(499, "Whoever asked has gone."))
+        if first is None or (isinstance(first, Trajectory) and first.error == STOPPED):
+            return failed(stopped())
         if isinstance(first, Trajectory):
             answer_of(first)  # raises what went wrong
         return StreamingResponse(
@@ -175,6 +176,11 @@ class Door:
     def _no_model(self, name: str) -> ApiError:
         message = f"No model {name[:200]!r}; there is {self.name!r}."
         return ApiError(404, message, code="model_not_found", param="model")
+
+
+def stopped() -> ApiError:
+    """Whoever asked has gone, or the server is ending."""
+    return ApiError(499, "The run was stopped.")
 
 
 async def broken(request, error: Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .findings import Finding
 from .shape import Stated, method, stated
@@ -72,6 +72,7 @@ WHOLE_PROCESS = {
 def behaviour(tree: ast.Module) -> Iterator[Finding]:
     """State that outlives a call, effects on the world, and what the whole process shares."""
     aliases = _aliases(tree)
+    yield from _at_import(tree, aliases)
     shared = _module_containers(tree)
     for tool in stated(tree):
         if tool.works is None:
@@ -81,6 +82,48 @@ def behaviour(tree: ast.Module) -> Iterator[Finding]:
             yield from _state(node, shared, locked)
         yield from _effects(tree, tool, aliases)
         yield from _defaults(tool.works)
+
+
+AT_IMPORT = "whoever imports the file"
+HARMLESS = ("shutil.which", "shutil.disk_usage", "tempfile", "sqlite3", "multiprocessing")
+"""What a file may well do as it is imported."""
+
+
+def harms_at_import(found: Iterable[Finding]) -> bool:
+    """Whether the file is better not imported to try it."""
+    return any(AT_IMPORT in one.what for one in found)
+
+
+def _at_import(tree: ast.Module, aliases: dict[str, str]) -> Iterator[Finding]:
+    """Effects of the import itself, functions of the file that it calls among them."""
+    for part in _run_at_import(tree):
+        name = _full(part.func, aliases)
+        effect = _effect(name, name.rpartition(".")[2], part)
+        if effect and effect != "asks the network" and not _begins(name, HARMLESS):
+            yield Finding(
+                part.lineno, True, f"{AT_IMPORT} {effect}, before anything is called",
+                "do it in the tool's function; the file was not tried",
+            )  # fmt: skip
+
+
+def _run_at_import(tree: ast.Module) -> Iterator[ast.Call]:
+    functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
+    left, seen = list(tree.body), set()
+    while left:
+        node = left.pop(0)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            left += [*getattr(node, "decorator_list", []), *node.args.defaults]
+            continue
+        if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):
+            left += node.orelse
+            continue
+        if isinstance(node, ast.Call):
+            yield node
+            called = getattr(node.func, "id", None)
+            if called in functions and called not in seen:
+                seen.add(called)
+                left += functions[called].body
+        left += ast.iter_child_nodes(node)
 
 
 def _reached(tree: ast.Module, tool: Stated) -> list:

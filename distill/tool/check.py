@@ -1,11 +1,14 @@
-"""Say what would break with a tool's file: read first, then tried in a child process."""
+"""Say what would break with a tool's file: read first, then imported in a child process; never called.
+
+One whose import itself changes files or starts processes, as far as reading shows, is not imported.
+"""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
 
-from .behaviour import behaviour
+from .behaviour import behaviour, harms_at_import
 from .elsewhere import elsewhere
 from .findings import Finding
 from .shape import shape
@@ -38,6 +41,8 @@ def check(path: str | Path, *, seconds: float = SECONDS) -> list[Finding]:
     found, tree = read(path)
     if tree is None:
         return found
+    if harms_at_import(found):
+        return sorted(found)
     tried = list(trial(path, seconds))
     if any(one.breaks for one in found):
         tried = [one for one in tried if not any(echo in one.what for echo in ECHOES)]
@@ -47,7 +52,7 @@ def check(path: str | Path, *, seconds: float = SECONDS) -> list[Finding]:
 def read(path: Path) -> tuple[list[Finding], ast.Module | None]:
     """What reading finds; no tree where the file is no Python."""
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError:
         return [Finding(1, True, "the file is not UTF-8", "save it as UTF-8")], None
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib.util
 import keyword
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def new_tool(name: str, folder: Path, *, of_class: bool = False) -> tuple[Path, 
         raise ValueError(
             f"A tool file called {name}.py would be taken for something else; name it otherwise."
         )
+    if (package := importlib.util.find_spec(name)) and package.origin:
+        raise ValueError(f"A Python package is called {name}, and the file would hide it.")
     if name in tools.available():
         raise ValueError(f"There is a tool {name} already; name yours otherwise.")
     files = folder / f"{name}.py", folder / f"test_{name}.py"

@@ -17,6 +17,8 @@ from smolagents import Tool
 TYPES = ("string", "boolean", "integer", "number", "array", "object", "null")
 LONGEST_DESCRIPTION = 2000
 """Characters; it stands in the prompt of every request."""
+LONGEST_NAME = 64
+"""Characters, of a tool or an argument."""
 MOST_ARGUMENTS = 50
 LONGEST_RESULT = 20_000
 """Characters; more would be a context's end."""
@@ -74,7 +76,7 @@ class BorrowedTool(Tool):
 
 def identifier(name: str) -> str:
     """A name that Python code can call, and that hides nothing: get-weather is get_weather, print print_tool."""
-    made = re.sub(r"\W+", "_", str(name)[:64], flags=re.ASCII).strip("_") or "tool"
+    made = re.sub(r"\W+", "_", str(name)[:LONGEST_NAME], flags=re.ASCII).strip("_") or "tool"
     if made[0].isdigit():
         made = f"tool_{made}"
     taken = keyword.iskeyword(made) or hasattr(builtins, made) or made == "final_answer"
@@ -88,7 +90,7 @@ def distinct(names: Iterable[str]) -> list[str]:
         number, new = 1, name
         while new in made:
             number += 1
-            new = f"{name}_{number}"
+            new = f"{name[: LONGEST_NAME - 4]}_{number}"
         made.append(new)
     return made
 
@@ -105,11 +107,12 @@ def read_schema(schema: dict, tool: str) -> tuple[dict[str, dict], dict[str, str
         )
     stated = schema.get("required") if isinstance(schema, dict) else None
     required = (
-        {name for name in stated if name in properties} if isinstance(stated, list) else set()
+        {name for name in properties if name in stated} if isinstance(stated, list) else set()
     )
     order = sorted(properties, key=lambda name: name not in required)
     names = distinct(_argument(name) for name in order)
-    definitions = schema.get("$defs") or schema.get("definitions") or {} if schema else {}
+    definitions = schema.get("$defs") or schema.get("definitions") if schema else None
+    definitions = definitions if isinstance(definitions, dict) else {}
     inputs = {}
     for name, original in zip(names, order, strict=True):
         inputs[name] = _input(properties[original], definitions, original in required)
@@ -118,7 +121,7 @@ def read_schema(schema: dict, tool: str) -> tuple[dict[str, dict], dict[str, str
 
 
 def _argument(name: str) -> str:
-    made = re.sub(r"\W+", "_", str(name)[:64], flags=re.ASCII) or "argument"
+    made = re.sub(r"\W+", "_", str(name)[:LONGEST_NAME], flags=re.ASCII) or "argument"
     if made[0].isdigit():
         made = f"_{made}"
     return f"{made}_" if keyword.iskeyword(made) or made == "self" else made
@@ -159,8 +162,9 @@ def _resolved(schema, definitions: dict) -> dict:
 
 def _kinds(schema: dict, definitions: dict) -> list[str]:
     stated = schema.get("type")
-    kinds = stated if isinstance(stated, list) else [stated]
-    for choice in (schema.get("anyOf") or schema.get("oneOf") or [])[:20]:
+    kinds = list(stated) if isinstance(stated, list) else [stated]
+    choices = schema.get("anyOf") or schema.get("oneOf")
+    for choice in choices[:20] if isinstance(choices, list) else ():
         stated = _resolved(choice, definitions).get("type")
         kinds += stated if isinstance(stated, list) else [stated]
     return list(dict.fromkeys(kind for kind in kinds if kind in TYPES))

@@ -158,6 +158,7 @@ class Connection:
     def request(self, request, kind, seconds: float):
         """Ask, and wait for the reply. Raises TimeoutError, ConnectionError, ForgottenError or RuntimeError."""
         from mcp import McpError
+        from pydantic import ValidationError
 
         self.budget.renew()
         asking = self._ask(request, kind, seconds)
@@ -178,6 +179,12 @@ class Connection:
             ) from None
         except (concurrent.futures.CancelledError, *closed()):
             raise self._ended() from None
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise RuntimeError(
+                plain(f"{self.name} sent what is no reply: {place} {first['msg']}")
+            ) from None
 
     def listed(self) -> list:
         from mcp import types
@@ -353,4 +360,4 @@ def cause(error: BaseException) -> str:
     """The first error of a group, in a sentence's part."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return plain(str(error))[:LONGEST_ERROR] or type(error).__name__
+    return " ".join(plain(str(error))[:LONGEST_ERROR].split()) or type(error).__name__

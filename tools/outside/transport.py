@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 
+from .borrowed import plain
 from .words import Words
 
 MOST_BYTES = 16 << 20
@@ -96,7 +97,7 @@ async def pipes(words: Words, budget: Budget, ended: Callable[[str], None]) -> A
                 await asyncio.wait_for(child.wait(), END_SECONDS)
             why = "it closed its output" if child.returncode is None else _end(child.returncode)
             await asyncio.sleep(0)  # its last words are read by another task
-            said = words.masked(last_words.decode(errors="replace").strip())
+            said = plain(words.masked(last_words.decode(errors="replace")))
             why += f"; its last words: {said}" if said else ""
         ended(why)
         into.close()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 GIVEN = re.compile(r"([A-Za-z][\w-]*)=(.*)", re.DOTALL)
+VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 SHORTEST = 8
 """Characters of a value that is kept out of what is written down; shorter ones stand in ordinary text."""
 SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD", "AUTHORIZATION")
@@ -45,11 +46,12 @@ def read(text: str) -> Words:
     given, secrets = {}, []
 
     def value(match: re.Match) -> str:
-        if match[1] not in os.environ:
-            raise ValueError(f"The environment has no variable {match[1]}.")
-        if len(os.environ[match[1]]) >= SHORTEST:
-            secrets.append(os.environ[match[1]])
-        return os.environ[match[1]]
+        variable = match[1] or match[2]
+        if variable not in os.environ:
+            raise ValueError(f"The environment has no variable {variable}.")
+        if len(os.environ[variable]) >= SHORTEST:
+            secrets.append(os.environ[variable])
+        return os.environ[variable]
 
     while words and (match := GIVEN.fullmatch(words[0])):
         name, said = match.groups()
@@ -58,11 +60,15 @@ def read(text: str) -> Words:
             raise ValueError(
                 f"Give {name} by the name of a variable, {name}=$MY_VARIABLE, not written out."
             )
-        given[name] = re.sub(r"\$(\w+)", value, said)
+        given[name] = VARIABLE.sub(value, said)
         words.pop(0)
     if not words:
         raise ValueError(f"{text!r} names nothing to connect to.")
-    if "://" in words[0] and "@" in urlsplit(words[0]).netloc:
+    try:
+        password = "://" in words[0] and "@" in urlsplit(words[0]).netloc
+    except ValueError as error:
+        raise ValueError(f"{words[0]!r} is no address: {error}.") from None
+    if password:
         raise ValueError(
             "Give no password within an address; name a variable: Authorization=$MY_VARIABLE http://…"
         )

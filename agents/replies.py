@@ -125,7 +125,7 @@ class Replies(ApiModel):
             for chunk in chunks:
                 usage = getattr(chunk, "usage", None) or usage
                 for choice in chunk.choices[:1]:
-                    text += getattr(choice.delta, "content", None) or ""
+                    text += _whole(getattr(choice.delta, "content", None) or "")
                     reason = choice.finish_reason or reason
                 known = safe(text, stops)
                 if len(known) > shown:
@@ -263,10 +263,16 @@ def begun_anew(text: str, prefix: str, *, proven: bool = False) -> bool:
 def _read(choice, stop_sequences: list[str] | None) -> tuple[str | None, str | None]:
     """A choice's text, cut where the server ignored a stop string, and why it ends."""
     text = choice.message.content
+    text = text and _whole(text)
     if text is None and not choice.message.tool_calls:
         text = ""  # nothing said, as where a model's thinking took all its tokens
     stopped = cut(text, tuple(stop_sequences or ())) if text else text
     return stopped, choice.finish_reason if stopped == text else "stop"
+
+
+def _whole(text: str) -> str:
+    """Without lone surrogates, which JSON can bring and no request could send back."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _text(role: MessageRole, text: str) -> ChatMessage:

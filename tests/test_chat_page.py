@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -14,6 +16,8 @@ from smolagents.models import ChatMessage, MessageRole
 from smolagents.monitoring import TokenUsage
 
 from agents import load_model
+from agents.chat import asking
+from agents.chat.asking import Choice, Making
 from agents.chat.conversation import Conversation
 from agents.chat.offer import Offer
 from agents.chat.page import build, launching
@@ -202,20 +206,35 @@ def test_words_are_seen_as_they_are_written_and_a_stop_keeps_them(url, visit, pa
     assert answers(page)[-1] == "on"
 
 
-def test_ten_visitors_get_their_own_answers_while_one_loops_for_ever(url, visit):
-    pages = [visit(url, size=(600, 500)) for _ in range(10)]
-    ask(pages[0], "loop for ever", until="Working")
-    for n, page in enumerate(pages[1:], 1):
-        ask(page, f"set x to {n}", until=None)
-    for page in pages[1:]:
-        sees(page, "#usage", "Worked")
-        ask(page, "tell x", until=None)
-    for n, page in enumerate(pages[1:], 1):
-        sees(page, "#chat", f"x is {n}, turn 2")
-        assert answers(page)[0] == "kept" and len(answers(page)) == 2
-    sees(pages[0], "#usage", "Working")
-    pages[0].click("#box .stop-button")
-    sees(pages[0], "#usage", "Stopped")
+def test_ten_visitors_get_their_own_answers_while_one_loops_for_ever(url, shared, parrot, visit):
+    looping, page = (visit(url, size=(600, 500)) for _ in range(2))
+    ask(looping, "loop for ever", until="Working")
+    ask(page, "set x to 9", until=None)
+    with ThreadPoolExecutor(8) as others:  # as the page asks for each of its visitors
+        told = list(others.map(lambda n: asked_in_turn(shared, parrot, n), range(8)))
+    assert [answer.rstrip("!") for answer in told] == [f"x is {n}, turn 2" for n in range(8)]
+    sees(page, "#usage", "Worked")
+    ask(page, "tell x", until=None)
+    sees(page, "#chat", "x is 9, turn 2")
+    assert answers(page)[0] == "kept" and len(answers(page)) == 2
+    sees(looping, "#usage", "Working")
+    looping.click("#box .stop-button")
+    sees(looping, "#usage", "Stopped")
+
+
+def asked_in_turn(shared, parrot, n: int) -> str:
+    """The answer that a visitor gets to the second of two questions, the first of which sets a variable."""
+    _, visitors, _ = shared
+    offer = Offer(("http://parrot",), loaded={"http://parrot": parrot})
+    choice = Choice("http://parrot", (), 5, 1, None, remembers=True)
+    making, visitor = Making(offer, visitors.rules, choice), visitors.get()
+
+    async def last(question: str, after: int) -> str:
+        states = asking.ask(visitors, visitor, making, question, after=after)
+        return [run async for run, _ in states][-1].answer
+
+    assert asyncio.run(last(f"set x to {n}", 0)) == "kept"
+    return asyncio.run(last("tell x", 1))
 
 
 def test_five_tabs_of_one_visitor_do_not_meet(url, visit):
@@ -273,7 +292,7 @@ def test_another_setting_begins_a_new_chat_and_says_so(url, visit):
     page = visit(url)
     ask(page, "set x to 1")
     page.get_by_label("Model").click()
-    page.get_by_role("option", name="http://other").click()
+    page.get_by_role("option", name="other").click()
     sees(page, "#usage", "begins a new chat")
     ask(page, "say again", until=None)
     sees(page, "#chat", "The settings have changed: a new chat has begun.")
@@ -350,14 +369,49 @@ def test_a_message_that_is_refused_stays_in_the_box(url, visit):
     page = visit(url)
     page.wait_for_selector("#box textarea")
     page.evaluate(
-        "() => { const box = document.querySelector('#box textarea'); box.value = 'a'.repeat(10_000_000);"
+        "() => { const box = document.querySelector('#box textarea'); box.value = 'a'.repeat(1_000_000);"
         " box.dispatchEvent(new Event('input', {bubbles: true})); }"
     )
     page.press("#box textarea", "Enter")
-    sees(page, ".toast-wrap", "Your message has 10,000,000 characters; at most 4,000 are taken.")
-    assert len(page.input_value("#box textarea")) == 10_000_000
+    sees(page, ".toast-wrap", "Your message has 1,000,000 characters; at most 4,000 are taken.")
+    assert len(page.input_value("#box textarea")) == 1_000_000
     ask(page, "say short")
     assert answers(page) == ["short"]
+
+
+def test_a_message_is_edited_as_it_was_written_and_a_refused_edit_is_taken_back(url, visit):
+    page = visit(url)
+    text = "say a*b <b> \\alpha &lt; [x]"
+    ask(page, text)
+    edit = page.locator("#chat button[aria-label=Edit]")
+    edit.click()
+    box = page.locator("#chat textarea[data-plain]")
+    assert box.input_value() == text
+    box.fill(f"say {'a' * 5000}")
+    page.locator("#chat button[aria-label=Submit]").click()
+    sees(page, ".toast-wrap", "5,004 characters")
+    sees(page, "#chat [data-testid=user]", text)
+    assert len(page.input_value("#box textarea")) == 5004, "what was written is kept"
+    edit.click()
+    box.fill("say \\* &amp;")
+    page.locator("#chat button[aria-label=Submit]").click()
+    sees(page, "#chat .bot-row", "\\* &amp;")
+
+
+def test_what_is_shown_is_as_chosen_while_it_ran(url, visit, parrot):
+    page = visit(url)
+    page.click("#save-page")
+    sees(page, "#usage", "There is nothing to save yet.")
+    ask(page, "say hello")
+    parrot.hold.clear()
+    ask(page, "hold", until="Working")
+    sees(page, "#chat", "I have half")
+    page.get_by_label("Answer only").check()
+    parrot.hold.set()
+    sees(page, "#usage", "Worked")
+    parrot.hold.clear()
+    page.locator("#chat .title >> text=Worked").last.click()
+    page.wait_for_function("document.querySelectorAll('#chat .title').length == 2")
 
 
 def test_a_picture_is_shown(url, visit):

@@ -45,6 +45,12 @@ def test_a_server_that_is_gone_is_a_failed_run():
     assert trajectory.stop == "failed" and "onnection" in trajectory.error
 
 
+def test_half_a_surrogate_pair_in_a_reply_does_not_end_the_run(server):
+    server.replies = [step("Half: \ud800.", "print(1)"), step("Done.", "final_answer(1)")]
+    trajectory = solve(make_agent(load_model(server.name), []), "q")
+    assert (trajectory.stop, trajectory.answer) == ("answered", "1")
+
+
 MESSAGES = [{"role": "user", "content": [{"type": "text", "text": "q"}]}]
 WARM = {"temperature": 0.7}
 

@@ -387,6 +387,8 @@ def test_models_answer_side_by_side_and_stop_together(page_url, visit):
     cards = page.locator("#compare-columns .cards")
     for at in range(3):
         expect(cards.nth(at)).to_contain_text("Step 2")
+    page.get_by_role("button", name="Ask all").click()
+    expect(page.locator(".toast-wrap")).to_contain_text("The models are still at work")
     page.get_by_role("button", name="Stop").last.click()
     for at in range(3):
         expect(lines.nth(at)).to_contain_text("Stopped · 1 step")

@@ -13,9 +13,9 @@ from typing import Any
 
 from . import access, export, feedback
 from .asking import Making, ask, continues
-from .markdown import escaped, unescaped
+from .markdown import escaped, sendable
 from .message import clean
-from .offer import Offer
+from .offer import Offer, label
 from .rules import RefusedError
 from .settings_panel import Panel, chosen
 from .steps import RunView, messages, status
@@ -26,6 +26,8 @@ READY = "Ready."
 NEW = "The settings have changed: a new chat has begun."
 PRIVATE = {"api_visibility": "private"}
 PLACEHOLDER = "Ask a question"
+LONGEST_KEPT = 100_000
+"""Characters of an edit that was refused, which is put into the box."""
 
 
 def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
@@ -91,9 +93,11 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
             visitor = visitors.get(who, address)
             text, note = clean(question, rules)
             kept, told = before(runs, at, making.choice.remembers), note or ""
-            if visitor.expired and runs:
+            if not making.choice.remembers:
+                pass
+            elif runs and (visitor.expired or who is None):  # Gradio forgets an old state, too
                 kept, told = (), EXPIRED
-            elif kept and making.choice.remembers and not continues(visitor, making):
+            elif kept and not continues(visitor, making):
                 kept, told = (), NEW
             past = [message for run in kept for message in messages(run, detail)]
             begun = ""
@@ -114,7 +118,10 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
                 begun = news
         except RefusedError as refused:
             gr.Warning(escape(str(refused)), title="Not asked")
-            yield unchanged
+            # What a message was edited to is nowhere else once the chat is redrawn.
+            edited = at is not None and isinstance(question, str) and question != runs[at].question
+            kept = edited and question.strip() and len(question) <= LONGEST_KEPT
+            yield (gr.skip(), question, *unchanged[2:]) if kept else unchanged
 
     def working(run: RunView, take: bool):
         """The box while the run goes on, and when it is over."""
@@ -154,8 +161,8 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
         if (at := run_at(runs, detail, event.index)) is None:
             yield unchanged
             return
-        question = unescaped(event.value)
-        async for state in answer(question, at, who, runs, detail, choice, request):
+        # Plain text: the page takes Markdown's marks away before a message is edited.
+        async for state in answer(event.value, at, who, runs, detail, choice, request):
             yield state
 
     def undone(event: gr.UndoData, who, runs, detail):
@@ -166,8 +173,7 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
             if at is None or visitor.busy:
                 return unchanged
         except RefusedError as refused:
-            gr.Warning(escape(str(refused)))
-            return unchanged
+            return (*unchanged[:2], line(str(refused)), spoken(str(refused)), *unchanged[4:])
         kept = before(runs, at, True)
         visitor.conversation.rewind(len(kept))
         state = "Taken back; the agent has forgotten it."
@@ -194,15 +200,23 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
         busy = visitor is not None and visitor.busy
         return gr.Textbox(submit_btn=not busy, stop_btn=busy)
 
+    def settled(who, runs, detail):
+        """The page when a run is over, with what was chosen meanwhile; an edit that was refused is taken out."""
+        visitor = visitors.known(who)
+        busy = visitor is not None and visitor.busy  # its next state draws the chat
+        return idle(who), gr.skip() if busy else redrawn(runs, detail)
+
+    # What goes past the queue can show no toast; the status line tells.
     def thumbed(event: gr.LikeData, runs, detail):
         at = run_at(runs, detail, event.index)
         if at is None or runs[at].trajectory is None:
-            return
+            return gr.skip()
         liked = event.liked if isinstance(event.liked, bool) else None
         try:
             feedback.give(offer.feedback, runs[at], liked)
         except ValueError as error:
-            gr.Warning(escape(str(error)))
+            return line(str(error))
+        return gr.skip()
 
     def changed(runs, *choice):
         """What is said when a setting changes."""
@@ -214,12 +228,11 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
         def save(runs):
             done = [run for run in runs if run.trajectory]
             if not done:
-                gr.Info("There is nothing to save yet.")
-                return gr.skip()
+                return None, line("There is nothing to save yet.")
             made = write(done)
             folder = Path(tempfile.mkdtemp(prefix="chat-"))
             (folder / made.name).write_bytes(made.content)
-            return str(folder / made.name)
+            return str(folder / made.name), gr.skip()
 
         return save
 
@@ -234,8 +247,7 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
             concurrency_limit=rules.runs,
             **PRIVATE,
         )
-        # Whatever became of it, the page is ready again, and shows what was chosen meanwhile.
-        event.then(idle, who, box, **quick)
+        event.then(settled, [who, shown, panel.detail], [box, chat], **quick)
         return event
 
     quick = {"queue": False, "show_progress": "hidden", **PRIVATE}
@@ -247,7 +259,7 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
     ]
     box.stop(stopped, who, None, **quick)
     chat.undo(undone, [who, shown, panel.detail], outputs, **quick)
-    chat.like(thumbed, [shown, panel.detail], None, **quick)
+    chat.like(thumbed, [shown, panel.detail], usage, **quick)
     for again in (panel.new.click, chat.clear):
         again(renewed, who, outputs, cancels=runs, **quick)
     panel.detail.change(redrawn, [shown, panel.detail], chat, **quick)
@@ -259,7 +271,7 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
         (panel.data, export.as_rollouts),
         (panel.trace, export.as_trace),
     ):
-        made = button.click(saved(write), shown, file, **quick)
+        made = button.click(saved(write), shown, [file, usage], **quick)
         made.success(None, None, None, js=download, **PRIVATE)
 
 
@@ -292,7 +304,7 @@ def announced(run: RunView) -> str:
 
 
 def spoken(text: str) -> str:
-    return f"<p>{escape(text)}</p>"
+    return f"<p>{escape(sendable(text))}</p>"
 
 
 def line(text: str) -> str:
@@ -307,8 +319,9 @@ def picture(image) -> Any:
 
 def welcome(offer: Offer) -> str:
     """What stands in an empty chat."""
-    has = " and ".join(["Python", *(f"`{tool.name}`" for tool in offer.toolbox)])
+    *most, last = ["Python", *(f"`{tool.name}`" for tool in offer.toolbox)]
+    has = f"{', '.join(most)} and {last}" if most else last
     return (
-        f"### Ask {escaped(Path(offer.models[0]).name)}\n"
+        f"### Ask {escaped(label(offer.models[0]).rpartition('/')[2])}\n"
         f"It thinks, writes code and runs it in a sandbox, step by step, and has {has}."
     )

@@ -4,14 +4,14 @@
 
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 
 from ..answers import same_answer
 from ..vote import grouped, largest
 from . import access
 from .asking import Choice, Making, ask
+from .markdown import sendable
 from .message import clean
-from .offer import Offer
+from .offer import Offer, by_label
 from .rules import RefusedError
 from .steps import RunView, count, messages, status
 from .tables import CSS, Cell, table
@@ -139,7 +139,11 @@ def tab(offer: Offer, visitors: Visitors) -> None:
         begin,
         [box, current],
         [current, summary, *lines, *chats, *runs],
-        **quick,
+        # In the queue, but waiting for nobody: past it, a refusal would be an "Error" without its sentence.
+        concurrency_limit=None,
+        show_progress="minimal",
+        show_progress_on=[summary],
+        **PRIVATE,
     )
     for model, line, chat, run in columns:
         done = begun.success(
@@ -184,6 +188,7 @@ def summed_up(models: tuple[str, ...], runs: tuple[RunView | None, ...]) -> str:
     rows = [[Cell(name), *_cells(run, groups)] for name, run in there]
     most = len(largest(groups))
     agree = f"{most} of {len(runs)} give the same answer" if most > 1 else "No two answers agree"
+    agree = agree if answered else "Nobody has answered"
     told = agree if len(there) == len(runs) else f"{count(len(there), 'model')} of {len(runs)} done"
     return verdict(told) + table(
         HEADINGS,
@@ -213,18 +218,9 @@ def _cells(run: RunView, groups: list[list[tuple[str, RunView]]]) -> list[Cell]:
     ]
 
 
-def by_label(names: tuple[str, ...]) -> dict[str, str]:
-    """Models by what a reader is shown; of a folder, its own name alone, where that tells it apart."""
-    labels: dict[str, str] = {}
-    for name in names:
-        folder = Path(name).name if name.startswith(("/", ".")) else name
-        labels[name if folder in labels else folder] = name
-    return labels
-
-
 def halves(values: tuple) -> tuple[tuple, tuple]:
     return values[: len(values) // 2], values[len(values) // 2 :]
 
 
 def line_of(text: str) -> str:
-    return f"<p>{escape(text)}</p>"
+    return f"<p>{escape(sendable(text))}</p>"

@@ -21,20 +21,21 @@ GAP = "\u00a0"
 
 def escaped(text: str) -> str:
     """Markdown that shows the text, line by line, and nothing else."""
-    text = BEGINNING.sub(_begun, MARKUP.sub(_mark, text))
+    text = BEGINNING.sub(_begun, MARKUP.sub(_mark, sendable(text)))
     return re.sub(r"^[ \t]+", lambda margin: GAP * _width(margin[0]), text, flags=re.MULTILINE)
 
 
-def unescaped(markdown: str) -> str:
-    """What `escaped` was given, as far as it can be told: of a message that a visitor has edited."""
-    plain = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown.replace(GAP, " "))
-    for character, entity in ENTITIES.items():
-        plain = plain.replace(entity, character)
-    return plain
+def sendable(text: str) -> str:
+    """The text as a browser can be sent it: a model may write half a surrogate pair, which UTF-8 has none of.
+
+    The halves of one that came in two pieces are one character again; a lone half is shown as U+FFFD.
+    """
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def fenced(text: str, language: str = "") -> str:
     """A code block whose fence no line of the text can close."""
+    text = sendable(text)
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text}\n{fence}"

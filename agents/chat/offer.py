@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from smolagents import CodeAgent, Model, Tool
 
@@ -13,6 +14,21 @@ from ..agent import make_agent
 from ..models import load_model
 
 FEEDBACK = Path("runs/chat")
+
+
+def by_label(names: Iterable[str]) -> dict[str, str]:
+    """Models by what a visitor is shown of their names, where that tells them apart."""
+    labels: dict[str, str] = {}
+    for name in names:
+        labels[name if label(name) in labels else label(name)] = name
+    return labels
+
+
+def label(name: str) -> str:
+    """Of a server, the model there; of a folder, its own name: where they are is no visitor's business."""
+    if name.startswith(("http://", "https://")):
+        return urlsplit(name).fragment or urlsplit(name).hostname or name
+    return Path(name).name if name.startswith(("/", ".")) else name
 
 
 @dataclass(frozen=True)

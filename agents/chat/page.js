@@ -6,6 +6,11 @@
     if (one.getAttribute(name) !== value) one.setAttribute(name, value);
   });
 
+  // A message is edited as it was written, without the marks that agents/chat/markdown.py sets.
+  const entities = { lt: "<", gt: ">", "#91": "[", "#93": "]", "#92": "\\" };
+  const plain = (markdown) => markdown.replaceAll("\u00a0", " ").replace(
+    /\\([!-\/:-@[-`{-~])|&(lt|gt|#91|#93|#92);/g, (_, mark, entity) => mark ?? entities[entity]);
+
   const label = () => {
     set("#box .submit-button", "aria-label", "Send");
     set("#box .stop-button", "aria-label", "Stop");
@@ -29,6 +34,12 @@
     const box = find("#box textarea");
     if (box && !box.value && box.style.height) box.style.height = "";
     all("#chat pre").forEach((pre) => { pre.tabIndex = 0; });
+    all("#chat textarea:not([data-plain])").forEach((edited) => {
+      edited.dataset.plain = "";
+      edited.setAttribute("aria-label", "Your question");
+      edited.value = plain(edited.value);
+      edited.dispatchEvent(new Event("input", { bubbles: true }));
+    });
   };
   label();
   new MutationObserver(label).observe(document.body, { childList: true, subtree: true, attributeFilter: ["class"] });

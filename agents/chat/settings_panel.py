@@ -7,7 +7,7 @@ from typing import Any
 
 from ..agent import SAMPLING_TEMPERATURE
 from .asking import Choice
-from .offer import Offer
+from .offer import Offer, by_label
 from .steps import DETAILS
 
 MOST_STEPS = 12
@@ -33,10 +33,9 @@ def panel(offer: Offer) -> Panel:
 
     usual = offer.settings
     names = [tool.name for tool in offer.toolbox]
+    models = list(by_label(offer.models))
     new = gr.Button("New chat", variant="primary", elem_id="new")
-    model = gr.Dropdown(
-        list(offer.models), value=offer.models[0], label="Model", filterable=False, elem_id="model"
-    )
+    model = gr.Dropdown(models, value=models[0], label="Model", filterable=False, elem_id="model")
     tools = gr.CheckboxGroup(
         names, value=names, label="Tools", elem_id="tools", visible=bool(names)
     )
@@ -92,7 +91,7 @@ def chosen(offer: Offer, model, tools, steps, samples, temperature, remembers) -
     """The values of a panel, as they come from a browser: whatever is not offered is the usual again."""
     names = [tool.name for tool in offer.toolbox]
     return Choice(
-        model=model if model in offer.models else offer.models[0],
+        model=by_label(offer.models).get(str(model), offer.models[0]),
         tools=tuple(name for name in names if name in (tools or ())),
         max_steps=within(steps, 1, max(MOST_STEPS, offer.settings.get("max_steps", 5))),
         samples=within(samples, 1, max(MOST_SAMPLES, offer.settings.get("samples", 1))),

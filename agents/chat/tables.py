@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..secrets import without_keys
+from .markdown import sendable
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def table(
 
 
 def escaped(text: str) -> str:
-    return html.escape(without_keys(text))
+    return html.escape(sendable(without_keys(text)))
 
 
 def _sorter(text: str) -> str:

@@ -29,15 +29,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Chat with a student, step by step.")
     try:
         options = read_options(parser, published.read(Path(__file__).parent))
+        print(f"Starting the page of {options.model} ...", flush=True)
         access.check_host(options.host, open_to_all=options.open_to_all)
         offer, rules = offered(options, toolbox(options)), Rules.read(options.rules)
         visitors = Visitors(lambda: Conversation(offer.agent), rules)
         app = page.build(offer, visitors)
-        app.launch(
-            **page.launching(rules, options.host),
-            server_port=options.port,
-            prevent_thread_lock=True,
-        )
+        page.serve(app, rules, options.host, options.port)
         print(f"{offer.models[0]} answers on {app.local_url}; Ctrl-C ends it.", flush=True)
         offer.agent().cleanup()  # loads the weights, while the first visitor reads
     except (ValueError, SandboxError, OSError) as error:

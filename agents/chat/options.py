@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from smolagents import Model, Tool
@@ -27,8 +27,10 @@ COMPARE = ("pocket-base", "pocket", "pocket-teacher")
 """What the page of the shipped student begins with."""
 
 
-def read_options(parser: argparse.ArgumentParser, told: Published) -> argparse.Namespace:
-    """The options; what is not given is as `agent.json` tells, or as usual."""
+def read_options(
+    parser: argparse.ArgumentParser, told: Published, given: Sequence[str] | None = None
+) -> argparse.Namespace:
+    """The options; what is not given is as `agent.json` tells, or as usual. given: the command line's if None."""
     settings, add = told.settings, parser.add_argument
     add(
         "--model",
@@ -46,9 +48,14 @@ def read_options(parser: argparse.ArgumentParser, told: Published) -> argparse.N
         default=told.index,
         help="index folder for the search tools; the pocket encyclopedia if not given",
     )
-    add("--samples", type=int, default=settings.get("samples", 1), help="candidates per step")
-    add("--temperature", type=float, default=settings.get("temperature"))
-    add("--max-steps", type=int, default=settings.get("max_steps", 5))
+    add(
+        "--samples",
+        type=between(int, 1, 64),
+        default=settings.get("samples", 1),
+        help="candidates per step; the one that most agree with is kept",
+    )
+    add("--temperature", type=between(float, 0, 2), default=settings.get("temperature"))
+    add("--max-steps", type=between(int, 1, 100), default=settings.get("max_steps", 5))
     add("--prompt", default=settings.get("prompt"), help="a file of agents/prompts, or a path")
     add("--tags", default=settings.get("tags"), help="how the model marks its code")
     add("--imports", default=settings.get("imports"), help="modules that code may import")
@@ -56,10 +63,10 @@ def read_options(parser: argparse.ArgumentParser, told: Published) -> argparse.N
     add("--rules", default="", help="for visitors, as runs=4,per_minute=10,idle_seconds=3600")
     add("--title", default=told.title or "smoldistill")
     add("--compare", default=",".join(told.compare), help="models to put side by side")
-    add("--runs", type=Path, help=f"folder of past runs to show; {RUNS} on this machine alone")
+    add("--runs", type=folder, help=f"folder of past runs to show; {RUNS} on this machine alone")
     add(
         "--report",
-        type=Path,
+        type=folder,
         default=told.report,
         help=f"folder with a report to show; {' or '.join(map(str, REPORTS))} on this machine alone",
     )
@@ -70,22 +77,57 @@ def read_options(parser: argparse.ArgumentParser, told: Published) -> argparse.N
         help="run model-written code unconfined, where there is no sandbox",
     )
     add("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
-    add("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", 7860)))
+    add(
+        "--port",
+        type=between(int, 1, 65535),
+        default=os.environ.get("GRADIO_SERVER_PORT", "7860"),
+    )
     add("--open-to-all", action="store_true", help="serve other machines without a password")
-    options = parser.parse_args()
+    options = parser.parse_args(given)
     options.examples = told.examples
     if options.model == "pocket" and told.model is None:
         options.examples = EXAMPLES
         options.compare = options.compare or ",".join(COMPARE)
     if is_loopback(options.host) and told.model is None:  # what lies here is its owner's to see
         options.runs = options.runs or (RUNS if RUNS.is_dir() else None)
-        made = (folder for folder in REPORTS if (folder / "report.json").is_file())
+        made = (place for place in REPORTS if (place / "report.json").is_file())
         options.report = options.report or next(made, None)
     return options
 
 
+def between(kind: type, least: float, most: float) -> Callable[[str], float]:
+    """Reads a number of an option within these, or says which they are."""
+
+    def read(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:  # not a number is never within
+            raise argparse.ArgumentTypeError(f"it is from {least} to {most}, not {text}")
+        return value
+
+    return read
+
+
+def folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {text}")
+    return Path(text)
+
+
+def check_feedback(place: Path) -> None:
+    """Tell now that thumbs could not be written; the usual place is left to the moment when there is one."""
+    there = next(path for path in (place, *place.absolute().parents) if path.exists())
+    if place != FEEDBACK and not (there.is_dir() and os.access(there, os.W_OK)):
+        raise ValueError(
+            f"Thumbs cannot be written to {place}; name another folder with --feedback."
+        )
+
+
 def offered(options: argparse.Namespace, toolbox: Sequence[Tool]) -> Offer:
     """What the options offer to visitors. Raises ValueError for what is not there."""
+    check_feedback(options.feedback)
     limits = Limits.read(options.limits, output_chars=LIMITS.output_chars)
     settings = {
         name: value

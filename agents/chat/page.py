@@ -52,6 +52,16 @@ def build(offer: Offer, visitors: Visitors):
     return page
 
 
+def serve(page, rules: Rules, host: str, port: int) -> None:
+    """Open the page, in threads of its own. Raises ValueError where the port is taken."""
+    try:
+        page.launch(**launching(rules, host), server_port=port, prevent_thread_lock=True)
+    except OSError as error:  # Gradio's own sentence is about its settings
+        raise ValueError(
+            f"Port {port} of {host} cannot be had; name another with --port."
+        ) from error
+
+
 def appearance() -> dict:
     """How the page looks: settings of `launch`."""
     return {
@@ -88,6 +98,7 @@ def launching(rules: Rules = Rules(), host: str = "127.0.0.1") -> dict:  # noqa:
     return {
         "server_name": host,
         "auth": check,
+        "auth_message": access.sign_in_message(),
         "share": False,
         "show_error": False,
         "quiet": True,

@@ -110,7 +110,8 @@ def _served(
     from agents.serve.room import Room
 
     room = Room(rules)
-    app = make_app(make, name, rules, room)
+    others = {"gradio": f"{GRADIO}/", "mcp": GRADIO + MCP}
+    app = make_app(make, name, rules, room, others)
     having = f"with {', '.join(tools)} and Python" if tools else "with Python"
     page = ask_page(make, rules, room, title=name, about=f"{name}, an agent {having}.")
     gr.mount_gradio_app(
@@ -134,8 +135,7 @@ def _served(
     app.add_middleware(SecurityHeaders)
     if is_loopback(host) and not os.environ.get(KEY):
         app.add_middleware(OnlyAtHome)
-    paths = {"openai": "/v1", "gradio": f"{GRADIO}/", "mcp": GRADIO + MCP}
-    return Served(app, name, paths, room.close)
+    return Served(app, name, {"openai": "/v1", **others}, room.close)
 
 
 def name_of(model: str) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from agents import make_agent, solve
 from agents.chat import access
+from agents.chat.page import launching
 from agents.chat.rules import RefusedError
 from agents.chat.security import guards
 
@@ -137,8 +138,8 @@ def test_a_page_on_loopback_answers_to_its_own_names_and_pages_alone(guarded):
     assert get(guarded, headers={"host": "evil.example"}).status_code == 421
     assert get(guarded.replace("127.0.0.1", "localhost")).status_code == 200
     call = f"{guarded}gradio_api/queue/join"
-    assert post(call, json={}, headers={"origin": "http://evil.example"}).status_code == 403
-    assert post(call, json={}, headers={"origin": "http://localhost:1"}).status_code == 403
+    for foreign in ("http://evil.example", "http://localhost:1", "http://[", "null", ""):
+        assert post(call, json={}, headers={"origin": foreign}).status_code == 403
     assert post(call, json={}, headers={"origin": guarded.rstrip("/")}).status_code not in (
         403,
         421,
@@ -186,6 +187,9 @@ def test_other_machines_are_served_with_a_guard_only(alone):
         with pytest.raises(ValueError, match="--open-to-all"):
             access.check_host(host)
         access.check_host(host, open_to_all=True)
+    for empty in ("", " "):
+        with pytest.raises(ValueError, match="The host is empty"):
+            access.check_host(empty, open_to_all=True)
     alone.setenv("SMOLDISTILL_PASSWORD", "short")
     with pytest.raises(ValueError, match="8 characters") as error:
         access.check_host("0.0.0.0")
@@ -202,13 +206,15 @@ def test_other_machines_are_served_with_a_guard_only(alone):
 
 
 def test_the_password_of_the_environment_opens_and_no_other(alone):
-    assert access.password_check() is None
+    assert access.password_check() is None and launching()["auth_message"] is None
     alone.setenv("SMOLDISTILL_PASSWORD", "öffne dich")
     check = access.password_check()
     assert check("anyone", "öffne dich") and not check("anyone", "Öffne dich") and not check("", "")
+    assert "any user name" in launching()["auth_message"]
     assert not check("x", "\ud800")
     alone.setenv("SMOLDISTILL_USER", "ann")
     check = access.password_check()
+    assert launching()["auth_message"] is None
     assert check("ann", "öffne dich") and not check("bob", "öffne dich") and not check("ann", "ann")
 
 
@@ -218,7 +224,9 @@ def test_a_page_with_a_password_shows_nothing_before_and_slows_who_guesses(alone
     alone.setenv("SMOLDISTILL_PASSWORD", SECRETS["SMOLDISTILL_PASSWORD"])
     middleware = [*guards(), Middleware(access.SlowTries)]
     page = chat_page(str)
-    with served(page, auth=access.password_check(), app_kwargs={"middleware": middleware}) as url:
+    settings = {"auth": access.password_check(), "auth_message": access.sign_in_message()}
+    with served(page, **settings, app_kwargs={"middleware": middleware}) as url:
+        assert "any user name will do" in get(url).text
         assert get(f"{url}config").status_code == 401
         assert get(f"{url}gradio_api/info").status_code == 401
         tries = [login(url, f"guess {n}").status_code for n in range(4)]

@@ -341,6 +341,14 @@ def test_ask_is_a_tool_for_mcp_clients(door):
     assert refused.isError and "Please ask something" in refused.content[0].text
 
 
+def test_the_front_page_names_every_door(shared):
+    _, served, address = shared
+    openai = {"chat": "/v1/chat/completions", "models": "/v1/models"}
+    others = {name: path for name, path in served.paths.items() if name != "openai"}
+    assert list(others) == ["gradio", "mcp"]
+    assert get(f"{address}/").json() == {"model": "student", "doors": openai | others}
+
+
 def test_a_key_in_the_environment_guards_every_door(shared, monkeypatch):
     _, _, address = shared
     monkeypatch.setenv("SMOLDISTILL_API_KEY", "a-key-of-mine")
@@ -400,6 +408,7 @@ def test_a_mistake_is_told_before_anything_is_served():
     loaded = ScriptedModel("")
     for mistake, said in [
         ({"host": "0.0.0.0"}, "SMOLDISTILL_API_KEY"),
+        ({"host": ""}, "The host is empty"),
         ({"rules": "runs=0"}, "runs is above 0"),
         ({"rules": "speed=1"}, "No rule 'speed'"),
         ({"limits": "x=1"}, "No limit 'x'"),

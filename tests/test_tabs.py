@@ -104,6 +104,7 @@ def page_url(folder):
         loaded=loaded,
         runs=folder,
         report=folder / "report",
+        examples=("Which town?", "Which river?"),
         feedback=folder / "feedback",
     )
     visitors = Visitors(lambda: Conversation(offer.agent))
@@ -258,13 +259,31 @@ def test_the_numbers_are_those_of_the_file(folder):
     report = results.read_report(folder / "report")
     stored = json.loads((folder / "report" / "report.json").read_text())["results"]
     rows = re.findall(r"<tr>(<th scope=\"row\".*?)</tr>", results.results_table(report.study))
-    names = ("accuracy", "low", "n", "answered", "max_steps", "failed", "missing", "output_tokens")
+    names = ("accuracy", "n", "answered", "max_steps", "failed", "missing", "output_tokens")
     for row, result in zip(rows, stored, strict=True):
         values = re.findall(r'data-value="([^"]*)"', row)
         assert [float(value) for value in values] == [result[n] for n in (*names, "seconds")]
     assert ">25.0<" in rows[0] and ">4.6 to 69.9<" in rows[0]
     assert ">66.7<" in rows[1] and ">1,234,567<" in rows[1]
     assert "Rivers &lt;b&gt;" in results.told(report.study)
+
+
+def test_ways_of_answering_are_rows_and_benchmarks_columns():
+    [rivers, lakes] = STUDY.results
+    fewer = rivers.model_copy(update={"row": "r1", "model": "base", "n": 3})
+    judged = rivers.model_copy(update={"scorer": "judge", "accuracy": 1.0, "high": 1.0})
+    study = results.Study.model_validate(
+        STUDY.model_dump() | {"results": [r.model_dump() for r in (rivers, lakes, fewer, judged)]}
+    )
+    head, *rows = re.findall(r"<tr>(.*?)</tr>", results.overview(study))
+    assert "rivers, n\u00a0=\u00a04" in head and "lakes, n\u00a0=\u00a03,000" in head
+    cells = [re.findall(r"<t[hd].*?</t[hd]>", row) for row in rows]
+    said = [[re.sub("<.*?>", "|", cell).strip("|") for cell in row] for row in cells]
+    assert said == [
+        ["agent", "pocket", "25.0||5 to 70", "66.7||65 to 68"],
+        ["agent", "base", "25.0||5 to 70, n = 3", ""],
+        ["agent", "pocket", "100.0||5 to 100", ""],
+    ]
 
 
 def test_results_alone_are_enough(tmp_path, folder):
@@ -314,6 +333,17 @@ def test_equal_answers_agree_however_they_are_written():
     )
 
 
+@pytest.mark.parametrize("others", [("pocket-teacher",), ("pocket-base",)])
+def test_a_simulated_teacher_is_told_to_be_one(others):
+    import gradio as gr
+
+    offer = Offer(models=("pocket",), compare=("pocket", *others))
+    with gr.Blocks(analytics_enabled=False) as page:
+        compare.tab(offer, Visitors(lambda: Conversation(offer.agent)))
+    said = [it.value for it in page.blocks.values() if isinstance(it, gr.Markdown)]
+    assert any("makes mistakes on purpose" in text for text in said) == ("pocket-teacher" in others)
+
+
 # In a browser
 
 
@@ -333,16 +363,23 @@ def test_past_runs_are_filtered_turned_opened_and_saved(page_url, visit):
     opener.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#traces-about")).to_contain_text("Right answer: Oba")
+    expect(page.locator("#traces-about")).to_be_focused()
     expect(opener).to_have_attribute("aria-pressed", "true")
     chat = page.locator("#traces-chat")
     expect(chat).to_contain_text("![x](http://127.0.0.2:9/leak)")
     chat.locator(".title").first.click()
     expect(chat).to_contain_text("Step 1")
     assert page.locator("#traces-tab img[src=x]").count() == 0
+    page.get_by_role("button", name="Back to the list").first.click()
+    expect(opener).to_be_focused()
     with page.expect_download() as download:
         page.get_by_role("button", name="Save as data").click()
     with open(download.value.path(), encoding="utf-8") as saved:
         assert Rollout.model_validate_json(saved.read()).problem.id == "wrong"
+    opener.evaluate("it => { it.dataset.key = '7:gone' }")
+    opener.click()
+    expect(page.locator("#traces-about")).to_contain_text("There is no such run")
+    expect(chat).to_be_hidden()
 
 
 def test_results_are_sorted_by_keyboard_and_downloaded(page_url, visit):
@@ -350,11 +387,17 @@ def test_results_are_sorted_by_keyboard_and_downloaded(page_url, visit):
 
     page = visit(page_url)
     page.get_by_role("tab", name="Results").click()
-    heading = page.locator("#results-table th", has_text="Right, %")
+    all_of_them = page.locator("#results-table details")
+    expect(page.locator("#results-table table").first).to_contain_text("rivers, n = 4")
+    expect(all_of_them.locator("table")).to_be_hidden()
+    all_of_them.locator("summary").click()
+    for region in page.locator("#results-table .scroll").all():
+        assert region.evaluate("it => it.scrollWidth - it.clientWidth") <= 0
+    heading = all_of_them.locator("th", has_text="Right, %")
     heading.get_by_role("button").focus()
     page.keyboard.press("Enter")
     expect(heading).to_have_attribute("aria-sort", "ascending")
-    benchmarks = page.locator("#results-table tbody td:nth-child(3)")
+    benchmarks = all_of_them.locator("tbody td:nth-child(3)")
     expect(benchmarks).to_have_text(["rivers", "lakes"])
     page.keyboard.press("Enter")
     expect(heading).to_have_attribute("aria-sort", "descending")
@@ -371,9 +414,8 @@ def test_models_answer_side_by_side_and_stop_together(page_url, visit):
 
     page = visit(page_url)
     page.get_by_role("tab", name="Compare").click()
-    box = page.get_by_label("Question to all")
-    box.fill("Which river?")
-    box.press("Enter")
+    page.get_by_role("button", name="Which river?").click()
+    expect(page.get_by_label("Question to all")).to_have_value("Which river?")
     summary = page.locator("#compare-summary")
     expect(summary.get_by_role("status")).to_contain_text("2 of 3 give the same answer")
     expect(summary.locator("tbody tr").nth(2)).to_contain_text(EVIL)
@@ -382,7 +424,7 @@ def test_models_answer_side_by_side_and_stop_together(page_url, visit):
         page.get_by_label(f"Model {n}", exact=True).click()
         page.get_by_role("option", name=f"loop {n}").click()
         expect(page.get_by_role("option")).to_have_count(0)
-    page.get_by_role("button", name="Ask all").click()
+    page.get_by_label("Question to all").press("Enter")
     lines = page.locator(".compare-line")
     cards = page.locator("#compare-columns .cards")
     for at in range(3):
@@ -391,7 +433,8 @@ def test_models_answer_side_by_side_and_stop_together(page_url, visit):
     expect(page.locator(".toast-wrap")).to_contain_text("The models are still at work")
     page.get_by_role("button", name="Stop").last.click()
     for at in range(3):
-        expect(lines.nth(at)).to_contain_text("Stopped · 1 step")
+        expect(lines.nth(at)).to_have_text("Stopped")
+        expect(cards.nth(at)).to_contain_text("Stopped · 1 step")
 
 
 def test_on_a_phone_columns_stack_and_nothing_sticks_out(page_url, visit):
@@ -404,3 +447,7 @@ def test_on_a_phone_columns_stack_and_nothing_sticks_out(page_url, visit):
         if tab == "Compare":
             boxes = [box.bounding_box() for box in page.locator("#compare-columns .cards").all()]
             assert len({box["x"] for box in boxes}) == 1 and boxes[0]["y"] < boxes[1]["y"]
+            continue
+        page.locator(f"#{tab.lower()}-table table").first.wait_for()
+        for region in page.locator(f"#{tab.lower()}-table .scroll").all():
+            assert region.evaluate("it => it.scrollWidth - it.clientWidth") <= 0, tab

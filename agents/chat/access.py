@@ -42,6 +42,8 @@ def check_host(host: str, *, secret: str = PASSWORD, open_to_all: bool = False) 
     secret: the environment variable that would guard it.
     Raises ValueError, with the ways out.
     """
+    if not host.strip():
+        raise ValueError("The host is empty; 127.0.0.1 is this machine alone.")
     guarded = os.environ.get(secret) or open_to_all or on_space()
     if not is_loopback(host) and not guarded:
         raise ValueError(
@@ -65,6 +67,12 @@ def password_check() -> Callable[[str, str], bool] | None:
         return same(given_user, user) & right if user else right
 
     return check
+
+
+def sign_in_message() -> str | None:
+    """What the sign-in page says over its fields; None where there is nothing to say."""
+    open_name = os.environ.get(PASSWORD) and not os.environ.get(USER)
+    return "Type the password; any user name will do." if open_name else None
 
 
 def same(given: str, secret: str) -> bool:

@@ -3,6 +3,7 @@
 # No `from __future__ import annotations`: Gradio reads the events' types from the signatures.
 
 from dataclasses import dataclass, field
+from functools import partial
 from html import escape
 
 from ..answers import same_answer
@@ -22,6 +23,7 @@ MOST = 3
 BUSY = "The models are still at work; stop them first, or wait."
 STOPPED = "Stopped before it began."
 HEADINGS = ("Model", "Answer", "Agrees with", "Steps", "Tokens", "Seconds")
+SIMULATED = "pocket-teacher"
 PRIVATE = {"api_visibility": "private"}
 
 
@@ -67,6 +69,10 @@ def tab(offer: Offer, visitors: Visitors) -> None:
         )
         go = gr.Button("Ask all", variant="primary", min_width=100, elem_id="compare-go")
         stop = gr.Button("Stop", variant="stop", min_width=100, elem_id="compare-stop")
+    with gr.Row(elem_id="compare-examples", visible=bool(offer.examples)):
+        examples = [gr.Button(example, size="sm", min_width=160) for example in offer.examples]
+    if SIMULATED in names.values():
+        gr.Markdown(f"{SIMULATED} is simulated and makes mistakes on purpose.")
     summary = gr.HTML(
         verdict(""), css_template=CSS, apply_default_css=False, elem_id="compare-summary"
     )
@@ -124,7 +130,10 @@ def tab(offer: Offer, visitors: Visitors) -> None:
             async for run, seconds in asked:
                 if round.stopped:  # it may have been pressed before there was anything to stop
                     visitor.stop()
-                yield cards(run), line_of(status(run, seconds)), run if run.over else gr.skip()
+                told = status(run, seconds)
+                # How much it took stands over its cards then.
+                told = told.partition(" · ")[0] if run.over else told
+                yield cards(run), line_of(told), run if run.over else gr.skip()
         except RefusedError as refused:
             yield gr.skip(), line_of(str(refused)), gr.skip()
         finally:
@@ -157,6 +166,10 @@ def tab(offer: Offer, visitors: Visitors) -> None:
             **PRIVATE,
         )
         done.then(lambda *values: summed_up(*halves(values)), [*models, *runs], summary, **quick)
+    for button, example in zip(examples, offer.examples, strict=True):
+        button.click(partial(str, example), None, box, **quick).success(
+            None, None, None, js="() => document.querySelector('#compare-go')?.click()", **PRIVATE
+        )
     stop.click(lambda round: round and round.stop(), current, None, **quick)
 
 

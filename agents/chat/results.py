@@ -26,7 +26,6 @@ HEADINGS = (
     "Model",
     "Benchmark",
     "Right, %",
-    "95% interval",
     "n",
     "Answered",
     "No answer",
@@ -116,25 +115,65 @@ def read_report(folder: Path) -> Report:
     return Report(study, figures, downloads)
 
 
-def results_table(study: Study) -> str:
-    """The results as HTML, in the order of the file."""
+def overview(study: Study) -> str:
+    """Ways of answering as rows, benchmarks as columns, as HTML; in the order of the file."""
     rows = {row.id: row for row in study.rows}
+    most: dict[str, int] = {}
+    lines: dict[tuple, dict[str, Result]] = {}
+    for result in study.results:
+        name = result.benchmark
+        most[name] = max(result.n, most.get(name, 0))
+        way, nth = (result.row, result.method, result.model), 0
+        while name in lines.setdefault((*way, nth), {}):  # as by another scorer
+            nth += 1
+        lines[*way, nth][name] = result
+    body = []
+    for found in lines.values():
+        some = next(iter(found.values()))
+        body.append([*_way(some, rows), *(_share(found.get(name), n) for name, n in most.items())])
     return table(
-        HEADINGS,
-        [_cells(result, rows.get(result.row)) for result in study.results],
-        caption="Share of problems answered rightly; everything else counts as wrong",
-        numbers=NUMBERS,
+        ("Method", "Model", *(f"{name}, n\u00a0=\u00a0{n:,}" for name, n in most.items())),
+        body,
+        caption="Percent of problems answered rightly, with 95% intervals",
     )
 
 
-def _cells(result: Result, row: Row | None) -> list[Cell]:
+def _way(result: Result, rows: dict[str, Row]) -> list[Cell]:
+    """The method and the model."""
+    row = rows.get(result.row)
+    return [Cell(row.label if row else result.method), Cell(row.name if row else result.model)]
+
+
+def _share(result: Result | None, most: int) -> Cell:
+    """most: the problems of the row that has most of them."""
+    if result is None:
+        return Cell("")
+    low, high = 100 * result.low, 100 * result.high
+    fewer = f", n = {result.n:,}" if result.n < most else ""
+    return Cell(
+        f"{100 * result.accuracy:.1f}", result.accuracy, note=f"{low:.0f} to {high:.0f}{fewer}"
+    )
+
+
+def results_table(study: Study) -> str:
+    """Every number as HTML, in the order of the file; folded, since few need them all."""
+    rows = {row.id: row for row in study.rows}
+    every = table(
+        HEADINGS,
+        [_cells(result, rows) for result in study.results],
+        caption="Share of problems answered rightly, with 95% intervals; everything else counts as wrong",
+        numbers=NUMBERS,
+    )
+    return f"<details><summary>Every number</summary>{every}</details>"
+
+
+def _cells(result: Result, rows: dict[str, Row]) -> list[Cell]:
+    low, high = 100 * result.low, 100 * result.high
     counts = (result.answered, result.max_steps, result.failed, result.missing)
     return [
-        Cell(row.label if row else result.method),
-        Cell(row.name if row else result.model),
+        *_way(result, rows),
         Cell(result.benchmark),
-        Cell(f"{100 * result.accuracy:.1f}", result.accuracy),
-        Cell(f"{100 * result.low:.1f} to {100 * result.high:.1f}", result.low),
+        Cell(f"{100 * result.accuracy:.1f}", result.accuracy, note=f"{low:.1f} to {high:.1f}"),
         Cell(f"{result.n:,}", result.n),
         *(Cell(f"{count:,}", count) for count in counts),
         Cell(f"{result.output_tokens:,}", result.output_tokens),
@@ -177,7 +216,7 @@ def tab(offer: Offer) -> None:
         there = {path.name: str(path) for path in report.downloads}
         return [
             told(report.study),
-            results_table(report.study),
+            overview(report.study) + results_table(report.study),
             "".join(map(_figure, report.figures)),
             *(gr.DownloadButton(value=there.get(n), visible=n in there) for n in DOWNLOADS),
         ]

@@ -146,7 +146,7 @@ class OnlyAtHome:
             return await refuse(send, 421, "This server answers to the names of this machine only.")
         writes = scope["type"] == "websocket" or scope["method"] not in SAFE
         # A page of another port is another page: `localhost` alone would let any local server in.
-        if writes and origin is not None and urlsplit(origin).netloc != host:
+        if writes and origin is not None and origin.partition("://")[2] != host:
             return await refuse(send, 403, "Pages of other sites may not ask this server.")
         return await self.app(scope, receive, send)
 

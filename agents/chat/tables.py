@@ -17,6 +17,8 @@ class Cell:
     """What it is sorted by, if not its text."""
     kind: str = ""
     """A class of the style below: "good", "bad", "soft"."""
+    note: str = ""
+    """What stands small below its text."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Opens:
     pressed: bool = False
 
 
+MANY = 9
+"""Columns; so many are set closer together."""
 CSS = """
 .scroll { overflow-x: auto; border: 1px solid var(--border-color-primary); border-radius: var(--radius-md); }
 .scroll:focus-visible, button:focus-visible { outline: 2px solid var(--color-accent); outline-offset: -2px; }
@@ -38,8 +42,13 @@ p:empty { padding: 0; }
 caption { text-align: start; padding: .5rem .75rem; opacity: .85; }
 th, td { padding: .4rem .75rem; text-align: start; vertical-align: top; max-width: 24rem; overflow-wrap: break-word;
   border-top: 1px solid var(--border-color-primary); }
-thead th { border-top: 0; white-space: nowrap; background: var(--background-fill-secondary); font-weight: 600; }
-tbody th { font-weight: 600; min-width: 9rem; }
+.dense :is(th, td) { padding-inline: .4rem; }
+.dense thead .number { white-space: normal; }
+small { display: block; white-space: nowrap; opacity: .85; }
+details { margin-top: .75rem; }
+summary { cursor: pointer; padding: .25rem 0 .5rem; font-weight: 600; }
+thead th { border-top: 0; background: var(--background-fill-secondary); font-weight: 600; }
+tbody th { font-weight: 600; min-width: 7rem; }
 tbody tr:hover { background: var(--background-fill-secondary); }
 .number { text-align: end; white-space: nowrap; }
 .good { color: #0a7350; }
@@ -49,12 +58,25 @@ tbody tr:hover { background: var(--background-fill-secondary); }
 .soft { opacity: .85; }
 button { font: inherit; color: inherit; background: none; border: 0; padding: 0; text-align: inherit; cursor: pointer; }
 tbody button { color: var(--link-text-color); text-decoration: underline; text-underline-offset: .15em;
-  min-width: 14rem; font-weight: 400; }
+  min-width: 11rem; font-weight: 400; }
 tbody button[aria-pressed=true] { font-weight: 700; }
 thead th button::after { content: "↕"; opacity: .4; padding-inline-start: .35em; }
 thead th[aria-sort=ascending] button::after { content: "↑"; opacity: 1; }
 thead th[aria-sort=descending] button::after { content: "↓"; opacity: 1; }
+@media (max-width: 640px) {
+  :is(table, caption, tbody, tr) { display: block; padding: 0; margin: 0; }
+  caption { padding: .5rem .75rem; }
+  thead { display: none; }
+  tbody :is(th, td) { display: block; max-width: none; }
+  tbody td { display: grid; grid-template-columns: 8rem 1fr; border: 0; padding-block: .1rem; overflow-wrap: anywhere; }
+  tbody td::before { content: attr(data-heading); color: var(--body-text-color); opacity: .85; }
+  tbody td:last-child { padding-bottom: .6rem; }
+  td:has(> span:empty) { display: none; }
+  td small { grid-column: 2; }
+  .number { text-align: start; white-space: normal; }
+}
 """
+"""On a phone each row stands by itself, its cells below each other with their headings."""
 JS = """
 element.addEventListener('click', event => {
   const opener = event.target.closest('button[data-key]');
@@ -83,6 +105,7 @@ def table(
     sortable: bool = True,
 ) -> str:
     """The HTML of a table; its first column names the row. numbers: headings of columns set to the right."""
+    dense = ' class="dense"' if len(headings) >= MANY else ""
     right = {at for at, heading in enumerate(headings) if heading in set(numbers)}
 
     def marked(at: int, kind: str = "") -> str:
@@ -102,11 +125,13 @@ def table(
                 cells.append(f"<{tag}{scope}>{_opener(cell)}</{tag}>")
                 continue
             value = "" if cell.value is None else f' data-value="{escaped(str(cell.value))}"'
+            name = f' data-heading="{escaped(headings[at])}"' if at else ""
             text = f'<span dir="auto">{escaped(cell.text)}</span>'
-            cells.append(f"<{tag}{scope}{value}{marked(at, cell.kind)}>{text}</{tag}>")
+            text += f"<small>{escaped(cell.note)}</small>" if cell.note else ""
+            cells.append(f"<{tag}{scope}{value}{name}{marked(at, cell.kind)}>{text}</{tag}>")
         body.append(f"<tr>{''.join(cells)}</tr>")
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(caption)}"><table>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(caption)}"><table{dense}>'
         f"<caption>{escaped(caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )

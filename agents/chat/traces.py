@@ -34,6 +34,20 @@ HEADINGS = (
 )  # fmt: skip
 KINDS = {"right": "good", "wrong": "bad", "failed": "bad"}
 LONGEST_SEARCH = 200
+TO_RUN = """() => {
+  const run = document.querySelector('#traces-about');
+  if (!run) return;
+  run.tabIndex = -1;
+  run.focus({preventScroll: true});
+  (document.querySelector('.traces-back') ?? run).scrollIntoView();
+}"""
+TO_LIST = """() => {
+  const list = document.querySelector('#traces-table');
+  const to = list?.querySelector('button[aria-pressed=true]') ?? list?.querySelector('[tabindex]');
+  to?.focus({preventScroll: true});
+  (to ?? list)?.scrollIntoView({block: 'center'});
+}"""
+"""To the run that is open there, if it still is."""
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -49,13 +63,13 @@ def tab(offer: Offer) -> None:
     here = gr.context.Context.block
     page, opened = gr.State(0), gr.State(None)
     with gr.Row(elem_classes="filters"):
-        run = gr.Dropdown([(ALL, ALL)], value=ALL, label="Run", min_width=150)
-        benchmark = gr.Dropdown([ALL], value=ALL, label="Benchmark", min_width=105)
-        outcome = gr.Dropdown([ALL, *OUTCOMES], value=ALL, label="Outcome", min_width=105)
-        trouble = gr.Dropdown([ALL, *TROUBLES], value=ALL, label="Trouble", min_width=105)
-        tool = gr.Dropdown([ALL], value=ALL, label="Tool used", min_width=105)
-        steps = gr.Dropdown([ALL, *step_counts()], value=ALL, label="Steps", min_width=105)
-        order = gr.Dropdown(list(ORDERS), value=next(iter(ORDERS)), label="Order", min_width=105)
+        run = gr.Dropdown([(ALL, ALL)], value=ALL, label="Run", min_width=130)
+        benchmark = gr.Dropdown([ALL], value=ALL, label="Benchmark", min_width=95)
+        outcome = gr.Dropdown([ALL, *OUTCOMES], value=ALL, label="Outcome", min_width=95)
+        trouble = gr.Dropdown([ALL, *TROUBLES], value=ALL, label="Trouble", min_width=95)
+        tool = gr.Dropdown([ALL], value=ALL, label="Tool used", min_width=95)
+        steps = gr.Dropdown([ALL, *step_counts()], value=ALL, label="Steps", min_width=95)
+        order = gr.Dropdown(list(ORDERS), value=next(iter(ORDERS)), label="Order", min_width=175)
     text = gr.Textbox(
         label="Words in it", placeholder="in the question, the answer, code or observations",
         submit_btn="Search", max_length=LONGEST_SEARCH, elem_id="traces-search",
@@ -66,6 +80,8 @@ def tab(offer: Offer) -> None:
     with gr.Row(elem_id="traces-pages", visible=False) as pages:
         back = gr.Button("Previous page", size="sm")
         forth = gr.Button("Next page", size="sm")
+    with gr.Row(elem_classes="traces-back", visible=False) as above:
+        back_above = gr.Button("Back to the list", size="sm")
     about = gr.Markdown(elem_id="traces-about", sanitize_html=True)
     chat = gr.Chatbot(
         label="The run, step by step",
@@ -78,7 +94,9 @@ def tab(offer: Offer) -> None:
         latex_delimiters=[],
         visible=False,
     )
+    said = gr.HTML(elem_id="traces-said")
     with gr.Row(visible=False) as saving:
+        back_below = gr.Button("Back to the list", size="sm")
         as_page = gr.Button("Save as a page (HTML)", size="sm")
         as_data = gr.Button("Save as data (JSONL)", size="sm")
         as_trace = gr.Button("Save as a trace (JSONL)", size="sm")
@@ -114,15 +132,18 @@ def tab(offer: Offer) -> None:
             key = event.key if isinstance(event.key, str) else ""
             stored = runs.open(key)
         except (AttributeError, ValueError) as error:
-            gr.Warning(escape(str(error)))
-            return (gr.skip(),) * 7
+            shut = gr.Chatbot([], visible=False), gr.Row(visible=False)
+            gone = escaped(str(error))
+            return *show(at, None, order, *values), gr.Row(visible=True), gone, *shut, None, ""
         cards = messages(replayed(stored.trajectory, "stored"))
         return (
             *show(at, key, order, *values),
+            gr.Row(visible=True),
             about_it(stored),
             gr.Chatbot(cards, visible=True),
             gr.Row(visible=True),
             key,
+            "",
         )
 
     def saved(write):
@@ -130,11 +151,10 @@ def tab(offer: Offer) -> None:
             try:
                 made = write(runs.open(key or ""))
             except ValueError as error:
-                gr.Warning(escape(str(error)))
-                return gr.skip()
+                return gr.skip(), told(str(error))
             folder = Path(tempfile.mkdtemp(prefix="trace-"))
             (folder / made.name).write_bytes(made.content)
-            return str(folder / made.name)
+            return str(folder / made.name), ""
 
         return save
 
@@ -149,21 +169,20 @@ def tab(offer: Offer) -> None:
     back.click(turned(-1), [page, opened, order, *filters], shown, **PRIVATE)
     forth.click(turned(1), [page, opened, order, *filters], shown, **PRIVATE)
     listed.click(
-        open_, [page, order, *filters], [*shown, about, chat, saving, opened], **PRIVATE
-    ).then(
-        None,
-        None,
-        None,
-        js="() => document.querySelector('#traces-about')?.scrollIntoView()",
+        open_,
+        [page, order, *filters],
+        [*shown, above, about, chat, saving, opened, said],
         **PRIVATE,
-    )
+    ).then(None, None, None, js=TO_RUN, **PRIVATE)
+    for button in (back_above, back_below):
+        button.click(None, None, None, js=TO_LIST, **PRIVATE)
     download = "() => document.querySelector('#traces-file')?.click()"
     for button, write in (
         (as_page, lambda stored: export.as_page([stored])),
         (as_data, as_data_of),
         (as_trace, lambda stored: export.as_trace([stored])),
     ):
-        made = button.click(saved(write), opened, file, **PRIVATE)
+        made = button.click(saved(write), opened, [file, said], **PRIVATE)
         made.success(None, None, None, js=download, **PRIVATE)
 
 
@@ -227,7 +246,7 @@ def listing(found: list[Entry], page: int, key: str | None) -> str:
 
 
 def told(sentence: str) -> str:
-    return f"<p>{escape(sentence)}</p>"
+    return f'<p role="status">{escape(sentence)}</p>'
 
 
 def about_it(stored: Stored) -> str:

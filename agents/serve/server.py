@@ -11,9 +11,10 @@ import json
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
+from types import MappingProxyType
 
 from smolagents import ActionStep
 
@@ -36,16 +37,22 @@ DOORS = ("/", "/health")
 """What may be asked without a key."""
 
 
-def make_app(make: Callable, name: str, rules: Rules = Rules(), room: Room | None = None):  # noqa: B008
+def make_app(
+    make: Callable,
+    name: str,
+    rules: Rules = Rules(),  # noqa: B008 - frozen
+    room: Room | None = None,
+    doors: Mapping[str, str] = MappingProxyType({}),
+):
     """A FastAPI app; others may be mounted on it, behind the same key.
 
     make: returns a fresh agent, whose `limits` should have an end for a run. name: of the model, in requests.
-    room: shared with the other doors of the process.
+    room: shared with the other doors of the process. doors: those, by name, as paths; the front page lists them.
     """
     from fastapi import FastAPI
 
     app = FastAPI(title="smoldistill", docs_url=None, redoc_url=None, openapi_url=None)
-    door = Door(make, name, rules, room or Room(rules))
+    door = Door(make, name, rules, room or Room(rules), doors)
     app.add_route("/", door.about, methods=["GET"])
     app.add_route("/health", door.health, methods=["GET"])
     app.add_route("/v1/models", door.models, methods=["GET"])
@@ -77,13 +84,15 @@ class Keyed:
 class Door:
     """The routes over one agent."""
 
-    def __init__(self, make: Callable, name: str, rules: Rules, room: Room):
+    def __init__(
+        self, make: Callable, name: str, rules: Rules, room: Room, doors: Mapping[str, str]
+    ):
         self.make, self.name, self.rules, self.room = make, name, rules, room
+        self.doors = {"chat": "/v1/chat/completions", "models": "/v1/models", **doors}
         self._rate = Rate(rules.per_minute_address)
 
     async def about(self, request):
-        doors = {"chat": "/v1/chat/completions", "models": "/v1/models"}
-        return as_json({"model": self.name, "doors": doors})
+        return as_json({"model": self.name, "doors": self.doors})
 
     async def health(self, request):
         return as_json({"status": "ok", "runs": self.room.taken, "waiting": self.room.waiting})

@@ -18,6 +18,7 @@ from smolagents.monitoring import TokenUsage
 from agents import load_model
 from agents.chat import asking
 from agents.chat.asking import Choice, Making
+from agents.chat.chat_tab import NEW
 from agents.chat.conversation import Conversation
 from agents.chat.offer import Offer
 from agents.chat.page import build, launching
@@ -143,7 +144,7 @@ def url(shared):
     return shared[0]
 
 
-def ask(page, text: str, until: str | None = "Worked") -> None:
+def ask(page, text: str, until: str | None = "Answered.") -> None:
     """until: what the status line says then, once the question was taken; None: do not wait."""
     from playwright.sync_api import expect
 
@@ -176,15 +177,17 @@ def settings(page):
     page.wait_for_selector("#settings.open")
 
 
-def test_a_question_is_answered_and_its_steps_unfold(url, visit):
+def test_a_question_is_answered_and_its_steps_are_seen_and_fold(url, visit):
     page = visit(url)
     ask(page, "wrong once")
     assert answers(page) == ["once"]
-    sees(page, "#usage", "2 steps · 20 in / 10 out tokens")
-    page.click("#chat .title >> text=Worked · 2 steps")
-    page.click("#chat .title >> text=Step 1 · error")
+    sees(page, "#chat .title >> nth=0", "Worked · 2 steps · 30 tokens")
     sees(page, "#chat", "ZeroDivisionError")
     sees(page, "#chat", "Error: raised by the code")
+    page.click("#chat .title >> text=Worked · 2 steps")
+    page.wait_for_function("document.querySelectorAll('#chat .title').length == 1")
+    page.click("#chat .title >> text=Worked · 2 steps")
+    page.wait_for_selector("#chat .title >> text=Step 2")
     assert page.locator("#chat pre .token").count() > 0, "code is highlighted"
 
 
@@ -199,8 +202,6 @@ def test_words_are_seen_as_they_are_written_and_a_stop_keeps_them(url, visit, pa
     sees(page, "#chat", "You stopped it.")
     assert page.input_value("#box textarea") == "typed meanwhile"
     assert page.locator("#chat .loading-spinner").count() == 0
-    page.click("#chat .title >> text=Stopped")
-    page.click("#chat .title >> text=Step 1")
     sees(page, "#chat", "I have half")
     ask(page, "say on")
     assert answers(page)[-1] == "on"
@@ -213,7 +214,7 @@ def test_ten_visitors_get_their_own_answers_while_one_loops_for_ever(url, shared
     with ThreadPoolExecutor(8) as others:  # as the page asks for each of its visitors
         told = list(others.map(lambda n: asked_in_turn(shared, parrot, n), range(8)))
     assert [answer.rstrip("!") for answer in told] == [f"x is {n}, turn 2" for n in range(8)]
-    sees(page, "#usage", "Worked")
+    sees(page, "#usage", "Answered.")
     ask(page, "tell x", until=None)
     sees(page, "#chat", "x is 9, turn 2")
     assert answers(page)[0] == "kept" and len(answers(page)) == 2
@@ -243,7 +244,7 @@ def test_five_tabs_of_one_visitor_do_not_meet(url, visit):
     for n, page in enumerate(tabs):
         ask(page, f"say tab {n}", until=None)
     for n, page in enumerate(tabs):
-        sees(page, "#usage", "Worked")
+        sees(page, "#usage", "Answered.")
         assert answers(page) == [f"tab {n}"]
 
 
@@ -266,7 +267,7 @@ def test_retry_undo_and_edit_take_the_memory_along(url, visit):
     page.locator("#chat button[aria-label=Retry]").last.click()
     # The turn that is asked again is forgotten first.
     sees(page, "#chat", f"x is 1, turn 2{before}!")
-    sees(page, "#usage", "Worked")
+    sees(page, "#usage", "Answered.")
     page.locator("#chat button[aria-label=Undo]").last.click()
     sees(page, "#usage", "Taken back")
     assert page.input_value("#box textarea") == "tell x" and answers(page) == ["kept"]
@@ -274,7 +275,7 @@ def test_retry_undo_and_edit_take_the_memory_along(url, visit):
     page.locator("#chat textarea").fill("set x to 7")
     page.locator("#chat button[aria-label=Submit]").click()
     sees(page, "#chat", "set x to 7")
-    sees(page, "#usage", "Worked")
+    sees(page, "#usage", "Answered.")
     ask(page, "tell x", until=None)
     sees(page, "#chat", "x is 7, turn 2")
 
@@ -284,20 +285,31 @@ def test_without_memory_each_question_stands_alone_and_the_past_stays_on_the_pag
     settings(page)
     page.uncheck("#remembers input")
     ask(page, "set x to 1")
-    ask(page, "tell x", until="Worked, without")
+    page.uncheck("#tools input")
+    sees(page, "#usage", "These settings hold from the next question.")
+    ask(page, "tell x", until="No answer within 5 steps.")
     assert answers(page) == ["kept", "No answer within 5 steps."]
 
 
-def test_another_setting_begins_a_new_chat_and_says_so(url, visit):
+def test_another_setting_begins_a_new_conversation_below_the_old_one(url, visit):
     page = visit(url)
+    page.wait_for_selector("#chat .placeholder-content >> text=painted")
+    page.uncheck("#tools input")
+    page.wait_for_selector("#chat .placeholder-content >> text=and has Python.")
     ask(page, "set x to 1")
     page.get_by_label("Model").click()
     page.get_by_role("option", name="other").click()
-    sees(page, "#usage", "begins a new chat")
-    ask(page, "say again", until=None)
-    sees(page, "#chat", "The settings have changed: a new chat has begun.")
-    sees(page, "#usage", "Worked")
-    assert answers(page)[-1] == "again" and "set x to 1" not in page.inner_text("#chat")
+    sees(page, "#usage", "begins a new conversation")
+    ask(page, "set y to 2")
+    sees(page, "#chat .bot-row >> nth=1", NEW)
+    assert answers(page) == ["kept", "kept"] and "set x to 1" in page.inner_text("#chat")
+    ask(page, "tell y")
+    assert answers(page)[-1].startswith("y is 2, turn 2"), "the turns above are none of it"
+    for kept in (2, 1):  # one more is taken back than the new conversation has
+        page.locator("#chat button[aria-label=Undo]").last.click()
+        page.wait_for_function(f"document.querySelectorAll('#chat .bot-row').length == {kept}")
+    ask(page, "tell turns", until="No answer")
+    sees(page, "#chat .bot-row >> nth=1", NEW)
 
 
 def test_a_new_chat_is_empty_even_while_one_runs(url, visit):
@@ -308,19 +320,25 @@ def test_a_new_chat_is_empty_even_while_one_runs(url, visit):
     sees(page, "#usage", "Ready")
     page.wait_for_selector("#box .submit-button")
     page.get_by_role("button", name="say example").click()  # an example stands there again
-    sees(page, "#usage", "Worked")
+    sees(page, "#usage", "Answered.")
     assert answers(page) == ["example"]
 
 
 def test_less_is_shown_of_what_has_been_when_less_is_asked_for(url, visit):
     page = visit(url)
     ask(page, "say hello")
-    page.click("#chat .title >> text=Worked")
     assert page.locator("#chat .title").count() == 2
     settings(page)
-    page.get_by_label("Answer only").check()
-    page.wait_for_function("document.querySelectorAll('#chat .title').length == 1")
+    page.get_by_label("Steps", exact=True).check()
+    page.wait_for_function("!document.querySelector('#chat pre')")
+    sees(page, "#chat .thought-group .thought-group", "I say hello")
+    answer_only = page.get_by_label("Answer only")
+    answer_only.check()
+    page.wait_for_function("!document.querySelector('#chat .title')")
     assert answers(page) == ["hello"]
+    answer_only.hover()
+    assert answer_only.evaluate("radio => getComputedStyle(radio).backgroundImage") != "none"
+    ask(page, "say so", until="1 step · 10 in / 5 out tokens")
 
 
 def test_thumbs_are_written_down_and_runs_are_saved(shared, visit):
@@ -330,12 +348,15 @@ def test_thumbs_are_written_down_and_runs_are_saved(shared, visit):
     with page.expect_response(lambda r: "queue/join" in r.url or "/run/" in r.url):
         page.click("#chat button[aria-label=Like]")
     file, deadline = feedback / "rollouts.jsonl", time.monotonic() + 30
-    while not file.is_file() and time.monotonic() < deadline:
+    while not (file.is_file() and file.read_text()) and time.monotonic() < deadline:
         page.wait_for_timeout(20)  # the browser goes on meanwhile
     [line] = file.read_text().splitlines()
     assert (
         json.loads(line)["score"] == 1.0 and json.loads(line)["problem"]["question"] == "say good"
     )
+    ask(page, "say more")
+    page.wait_for_selector("#chat button[aria-label=Like]")
+    assert page.locator("#chat button[aria-label=Liked]").count() == 1
     settings(page)
     for button, end, inside in (
         ("#save-page", ".html", "<details"),
@@ -406,12 +427,16 @@ def test_what_is_shown_is_as_chosen_while_it_ran(url, visit, parrot):
     parrot.hold.clear()
     ask(page, "hold", until="Working")
     sees(page, "#chat", "I have half")
+    refused = page.locator(
+        "#chat button:is([aria-label=Retry], [aria-label=Undo], [aria-label=Edit])"
+    )
+    assert not any(button.is_visible() for button in refused.all())
     page.get_by_label("Answer only").check()
     parrot.hold.set()
-    sees(page, "#usage", "Worked")
+    sees(page, "#usage", "Answered.")
+    page.wait_for_function("!document.querySelector('#chat .title')")
     parrot.hold.clear()
-    page.locator("#chat .title >> text=Worked").last.click()
-    page.wait_for_function("document.querySelectorAll('#chat .title').length == 2")
+    assert answers(page) == ["hello", "whole"]
 
 
 def test_a_picture_is_shown(url, visit):
@@ -421,6 +446,8 @@ def test_a_picture_is_shown(url, visit):
 
 
 def test_the_queue_says_the_place_and_hands_back_what_it_cannot_take(parrot, visit):
+    from playwright.sync_api import expect
+
     parrot.hold.clear()
     with page_of(parrot, Rules(runs=1, waiting=1)) as (url, _):
         first, second, third = (visit(url, size=(600, 500)) for _ in range(3))
@@ -430,12 +457,17 @@ def test_the_queue_says_the_place_and_hands_back_what_it_cannot_take(parrot, vis
         sees(second, "#usage", "queue: 1/1")
         ask(third, "say third", until=None)
         sees(third, ".toast-wrap", "busy")
+        second.press("#box textarea", "Escape")  # gives up its place
+        expect(second.locator("#withdraw")).to_be_hidden()
+        assert second.input_value("#box textarea") == "say second" and answers(second) == []
+        ask(second, "say second, again", until=None)
+        sees(second, "#usage", "queue: 1/1")
         assert third.input_value("#box textarea") == "say third"
         assert all("503" in error for error in visit.errors)
         visit.errors.clear()  # that the browser notes it is right
         parrot.hold.set()
-        sees(second, "#usage", "Worked")
-        assert answers(first) == ["whole"] and answers(second) == ["second"]
+        sees(second, "#usage", "Answered.")
+        assert answers(first) == ["whole"] and answers(second) == ["second, again"]
     parrot.hold.clear()
 
 
@@ -447,7 +479,7 @@ def test_who_comes_back_too_late_is_told_that_all_is_forgotten(parrot, visit):
         away = 4000.0
         ask(page, "say back", until=None)
         sees(page, "#chat", EXPIRED)
-        sees(page, "#usage", "Worked")
+        sees(page, "#usage", "Answered.")
         assert answers(page)[-1] == "back" and len(visitors) == 1
 
 
@@ -456,12 +488,12 @@ def test_a_model_server_that_goes_down_in_mid_answer_is_said_and_retry_works(ser
     server.breaks_after = 3
     with page_of(load_model(server.name)) as (url, _):
         page = visit(url)
-        ask(page, "Which river?", until="Failed")
+        ask(page, "Which river?", until="The run failed")
         sees(page, "#chat", "The run failed:")
         assert "http" not in answers(page)[-1] and "\n" not in answers(page)[-1]
         server.breaks_after = None
         page.locator("#chat button[aria-label=Retry]").last.click()
-        sees(page, "#usage", "Worked")
+        sees(page, "#usage", "Answered.")
         assert answers(page) == ["Oba"]
 
 
@@ -475,14 +507,16 @@ def test_it_fits_a_phone_and_goes_by_keyboard(url, visit):
     assert page.input_value("#box textarea") == "say\ntwo lines"
     page.fill("#box textarea", f"say {'long' * 60}")
     page.keyboard.press("Enter")
-    sees(page, "#usage", "Worked")
+    sees(page, "#usage", "Answered.")
     wide = "document.documentElement.scrollWidth <= innerWidth"
     high = "document.documentElement.scrollHeight <= innerHeight + 1"
     page.wait_for_function(f"{wide} && {high}")
     title = page.locator("#chat .title").first
     title.focus()
     page.keyboard.press("Enter")
-    assert title.get_attribute("aria-expanded") == "true"
+    page.wait_for_selector("#chat .title[aria-expanded=false]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#chat .title >> text=Step 1")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 

@@ -59,6 +59,8 @@ def test_steps_are_shown_as_they_happen_and_then_the_answer(tool):
     assert "Lurra is a town" in first and "Execution logs" not in first
     assert steps.messages(last)[-1] == {"role": "assistant", "content": "Oba"}
     assert all(m["metadata"]["status"] == "done" for m in steps.messages(last)[1:-1])
+    unfolded = steps.messages(last, unfolded=True)[1:-1]
+    assert not any("status" in card["metadata"] for card in unfolded), "which Gradio shows open"
 
 
 def test_the_words_are_seen_before_the_step_ends():
@@ -150,7 +152,8 @@ def test_what_was_done_before_a_stop_is_kept():
 
 def test_as_much_is_shown_as_was_asked_for():
     last = views(step("Easy.", 'print("out")'), step("So.", 'final_answer("Oba")'))[-1]
-    assert titles(last, "answer") == ["Worked"] and "Oba" in shown(last, "answer")
+    assert shown(last, "answer") == "Which river?\nOba"
+    assert shown(steps.begin("Which river?", "r"), "answer") == "Which river?\nWorking…"
     assert titles(last, "steps") == ["Worked", "Step 1", "Step 2"]
     assert "Easy." in shown(last, "steps") and "```" not in shown(last, "steps")
 
@@ -199,6 +202,11 @@ def test_escaped_text_reads_as_it_was_written():
 def test_half_a_surrogate_pair_is_shown_as_a_character_that_can_be_sent():
     assert escaped("a\ud800b") == "a\ufffdb" and "a\ufffdb" in fenced("a\ud800b")
     assert escaped("\ud83d" + "\ude00") == "\U0001f600"  # its halves came in two pieces
+
+
+def test_what_would_turn_the_order_of_a_text_is_seen():
+    assert escaped("a\u202eb\u2066") == fenced("a\u202eb\u2066")[4:-4] == "a⟦U+202E⟧b⟦U+2066⟧"
+    assert escaped("שלום\u200f") == "שלום\u200f"
 
 
 def words(text: str) -> list[str]:

@@ -76,11 +76,13 @@ async def ask(
     after: int = 0,
     who: str | None = None,
     note: str = "",
+    talk: str = "",
 ) -> AsyncIterator[tuple[RunView, float]]:
     """The run and the seconds it has taken, again and again; the last one is over.
 
     after: how many turns of the conversation are kept before this one; those behind are forgotten.
-    who: for whom its rate is counted. note: told to the reader before the question.
+    who: for whom its rate is counted. note: told to the reader below the question.
+    talk: the name of the conversation, if another begins with it.
     Raises RefusedError, with nothing begun or forgotten, where the rules do not allow it now.
     """
     loop, events = asyncio.get_running_loop(), asyncio.Queue()
@@ -93,7 +95,7 @@ async def ask(
             # Here, not in the event loop: the visitor is busy for as long as the agent really works.
             with visitors.turn(visitor, who) as cancelled:
                 tell("begun")
-                conversation = prepare(visitor, making, after)
+                conversation = prepare(visitor, making, after, talk)
                 for event in conversation.ask(question, cancelled=cancelled):
                     tell(event)
         except BaseException as error:  # the one who waits is told, whatever it is
@@ -106,7 +108,7 @@ async def ask(
     if isinstance(first, RefusedError):
         raise first
     start = time.monotonic()
-    run = begin(question, secrets.token_hex(8), tools=making.choice.tools, note=note)
+    run = begin(question, secrets.token_hex(8), tools=making.choice.tools, note=note, talk=talk)
     ended = False
     try:
         while not ended:
@@ -121,11 +123,12 @@ async def ask(
             visitor.stop()
 
 
-def prepare(visitor: Visitor, making: Making, after: int) -> Conversation:
+def prepare(visitor: Visitor, making: Making, after: int, talk: str) -> Conversation:
     """The visitor's conversation, gone back to where the question goes on; a new one for another choice."""
     if not continues(visitor, making):
         visitor.conversation.close()
         visitor.conversation = Conversation(making, remembers=making.choice.remembers)
+        visitor.talk = talk
     elif making.choice.remembers:
         visitor.conversation.rewind(after)
     return visitor.conversation

@@ -5,8 +5,9 @@ What a browser sends is a wish: the runs shown and the settings are kept and che
 
 # No `from __future__ import annotations`: Gradio reads the events' types from the signatures.
 
+import secrets
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ from .message import clean
 from .offer import Offer, label
 from .rules import RefusedError
 from .settings_panel import Panel, chosen
-from .steps import RunView, messages, status
+from .steps import RunView, ending, messages, status
 from .visitors import EXPIRED, Visitors
 
 Runs = tuple[RunView, ...]
+Liked = dict[str, bool | None]
 READY = "Ready."
-NEW = "The settings have changed: a new chat has begun."
+NEW = "A new conversation: the agent does not know what was said before this question."
 PRIVATE = {"api_visibility": "private"}
 PLACEHOLDER = "Ask a question"
 LONGEST_KEPT = 100_000
@@ -37,6 +39,7 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
     rules = visitors.rules
     who = gr.State(None, time_to_live=rules.idle_seconds, delete_callback=visitors.drop)
     shown = gr.State(())
+    judged = gr.State({})  # by the id of a run: whether its answer is liked
     chat = gr.Chatbot(
         label="Conversation",
         show_label=False,
@@ -55,11 +58,13 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
             {"left": "&#92;(", "right": "&#92;)", "display": False},
         ],
         allow_tags=False,
-        placeholder=welcome(offer),
+        placeholder=welcome(offer.models[0], [tool.name for tool in offer.toolbox]),
         examples=[{"text": example} for example in offer.examples],
     )
     usage = gr.HTML(line(READY), elem_id="usage")
     said = gr.HTML("", elem_id="said")
+    # Seen while a question waits for its turn (page.css), when there is no run to stop.
+    withdraw = gr.Button("Withdraw", size="sm", elem_id="withdraw")
     box = gr.Textbox(
         label="Your question",
         show_label=False,
@@ -73,7 +78,7 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
     )
     file = gr.DownloadButton("File", visible="hidden", elem_id="file")
     outputs = [chat, box, usage, said, who, shown]
-    settings = [panel.detail, *panel.choice]
+    settings = [judged, panel.detail, *panel.choice]
     unchanged = (gr.skip(),) * len(outputs)
 
     async def answer(
@@ -81,6 +86,7 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
         at: int | None,
         who: str | None,
         runs: Runs,
+        liked: Liked,
         detail: str,
         choice,
         request,
@@ -93,24 +99,34 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
             visitor = visitors.get(who, address)
             text, note = clean(question, rules)
             kept, told = before(runs, at, making.choice.remembers), note or ""
-            if not making.choice.remembers:
-                pass
-            elif runs and (visitor.expired or who is None):  # Gradio forgets an old state, too
-                kept, told = (), EXPIRED
-            elif kept and not continues(visitor, making):
-                kept, told = (), NEW
-            past = [message for run in kept for message in messages(run, detail)]
+            goes_on = visitor.talk and continues(visitor, making)
+            talk = visitor.talk if goes_on else secrets.token_hex(4)
+            if making.choice.remembers and kept and kept[-1].talk != talk:
+                # Gradio forgets an old state, too.
+                told = EXPIRED if visitor.expired or who is None else NEW
+            past = redrawn(kept, detail, unfolded=False)
             begun = ""
-            asked = ask(visitors, visitor, making, text, after=len(kept), who=address, note=told)
+            asked = ask(
+                visitors,
+                visitor,
+                making,
+                text,
+                after=turns(kept, talk),
+                who=address,
+                note=told,
+                talk=talk,
+            )
             async for run, seconds in asked:
                 if visitor.closed:  # by "New chat", whose empty page stays
                     return
                 news = announced(run)
+                drawn = past + pictured(run, detail)
                 yield (
-                    past + pictured(run, detail),
+                    drawn if begun else gr.Chatbot(drawn, feedback_value=thumbs(kept, liked)),
                     # The text is taken at the first state; what is written meanwhile stays.
                     gr.skip() if begun and not run.over else working(run, typed and not begun),
-                    line(status(run, seconds)),
+                    # The card has the numbers, too.
+                    line(ending(run) if run.over and detail != "answer" else status(run, seconds)),
                     news if news != begun else gr.skip(),
                     visitor.id,
                     (*kept, run) if run.over else gr.skip(),
@@ -128,8 +144,8 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
         buttons = {"submit_btn": run.over, "stop_btn": not run.over}
         return gr.Textbox(value="", **buttons) if take else gr.Textbox(**buttons)
 
-    def pictured(run: RunView, detail: str) -> list[dict]:
-        told = messages(run, detail)
+    def pictured(run: RunView, detail: str, unfolded: bool = True) -> list[dict]:
+        told = messages(run, detail, unfolded=unfolded)
         if run.over and run.image is not None:
             told.append(
                 {
@@ -139,33 +155,41 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
             )
         return told
 
-    def redrawn(runs: Runs, detail: str) -> list[dict]:
-        return [message for run in runs for message in pictured(run, detail)]
+    def redrawn(runs: Runs, detail: str, unfolded: bool = True) -> list[dict]:
+        """All runs; only the last one's cards may be open."""
+        return [
+            message
+            for n, run in enumerate(runs, start=1)
+            for message in pictured(run, detail, unfolded and n == len(runs))
+        ]
 
-    async def sent(request: gr.Request, text, who, runs, detail, *choice):
-        async for state in answer(text, None, who, runs, detail, choice, request, typed=True):
+    async def sent(request: gr.Request, text, who, runs, liked, detail, *choice):
+        asked = answer(text, None, who, runs, liked, detail, choice, request, typed=True)
+        async for state in asked:
             yield state
 
-    async def example(event: gr.SelectData, request: gr.Request, who, runs, detail, *choice):
-        async for state in answer(event.value["text"], None, who, runs, detail, choice, request):
+    async def example(event: gr.SelectData, request: gr.Request, who, runs, liked, detail, *choice):
+        text = event.value["text"]
+        async for state in answer(text, None, who, runs, liked, detail, choice, request):
             yield state
 
-    async def retried(event: gr.RetryData, request: gr.Request, who, runs, detail, *choice):
+    async def retried(event: gr.RetryData, request: gr.Request, who, runs, liked, detail, *choice):
         if (at := run_at(runs, detail, event.index)) is None:
             yield unchanged
             return
-        async for state in answer(runs[at].question, at, who, runs, detail, choice, request):
+        text = runs[at].question
+        async for state in answer(text, at, who, runs, liked, detail, choice, request):
             yield state
 
-    async def edited(event: gr.EditData, request: gr.Request, who, runs, detail, *choice):
+    async def edited(event: gr.EditData, request: gr.Request, who, runs, liked, detail, *choice):
         if (at := run_at(runs, detail, event.index)) is None:
             yield unchanged
             return
         # Plain text: the page takes Markdown's marks away before a message is edited.
-        async for state in answer(event.value, at, who, runs, detail, choice, request):
+        async for state in answer(event.value, at, who, runs, liked, detail, choice, request):
             yield state
 
-    def undone(event: gr.UndoData, who, runs, detail):
+    def undone(event: gr.UndoData, who, runs, liked, detail):
         """Forget the last run, in the agent's memory and variables too; its question is in the box again."""
         at = run_at(runs, detail, event.index)
         try:
@@ -175,10 +199,10 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
         except RefusedError as refused:
             return (*unchanged[:2], line(str(refused)), spoken(str(refused)), *unchanged[4:])
         kept = before(runs, at, True)
-        visitor.conversation.rewind(len(kept))
+        visitor.conversation.rewind(turns(kept, visitor.talk))
         state = "Taken back; the agent has forgotten it."
         return (
-            redrawn(kept, detail),
+            gr.Chatbot(redrawn(kept, detail), feedback_value=thumbs(kept, liked)),
             runs[at].question,
             line(state),
             spoken(state),
@@ -200,29 +224,42 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
         busy = visitor is not None and visitor.busy
         return gr.Textbox(submit_btn=not busy, stop_btn=busy)
 
-    def settled(who, runs, detail):
+    def settled(who, runs, liked, detail):
         """The page when a run is over, with what was chosen meanwhile; an edit that was refused is taken out."""
+        return idle(who), detailed(who, runs, liked, detail)
+
+    def detailed(who, runs, liked, detail):
+        """The chat, with as much as is to be shown; at the end of a run that goes on."""
         visitor = visitors.known(who)
-        busy = visitor is not None and visitor.busy  # its next state draws the chat
-        return idle(who), gr.skip() if busy else redrawn(runs, detail)
+        if visitor is not None and visitor.busy:
+            return gr.skip()
+        return gr.Chatbot(redrawn(runs, detail), feedback_value=thumbs(runs, liked))
 
     # What goes past the queue can show no toast; the status line tells.
-    def thumbed(event: gr.LikeData, runs, detail):
+    def thumbed(event: gr.LikeData, runs, liked, detail):
         at = run_at(runs, detail, event.index)
         if at is None or runs[at].trajectory is None:
-            return gr.skip()
-        liked = event.liked if isinstance(event.liked, bool) else None
+            return gr.skip(), gr.skip()
+        thumb = event.liked if isinstance(event.liked, bool) else None
         try:
-            feedback.give(offer.feedback, runs[at], liked)
+            feedback.give(offer.feedback, runs[at], thumb)
         except ValueError as error:
-            return line(str(error))
-        return gr.skip()
+            return line(str(error)), gr.skip()
+        here = {run.id for run in runs}
+        return gr.skip(), {
+            id: given for id, given in {**liked, runs[at].id: thumb}.items() if id in here
+        }
 
-    def changed(runs, *choice):
-        """What is said when a setting changes."""
+    def changed(runs, *values):
+        """What is said when a setting changes: in an empty chat, by its welcome."""
+        choice = chosen(offer, *values)
         if not runs:
-            return gr.skip()
-        return line("The next question begins a new chat, with these settings.")
+            return gr.skip(), gr.Chatbot(placeholder=welcome(choice.model, choice.tools))
+        if choice.remembers:
+            return line(
+                "The next question begins a new conversation, with these settings."
+            ), gr.skip()
+        return line("These settings hold from the next question."), gr.skip()
 
     def saved(write):
         def save(runs):
@@ -247,7 +284,7 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
             concurrency_limit=rules.runs,
             **PRIVATE,
         )
-        event.then(settled, [who, shown, panel.detail], [box, chat], **quick)
+        event.then(settled, [who, shown, judged, panel.detail], [box, chat], **quick)
         return event
 
     quick = {"queue": False, "show_progress": "hidden", **PRIVATE}
@@ -258,13 +295,14 @@ def tab(offer: Offer, visitors: Visitors, panel: Panel) -> None:
         wire(chat.edit, edited, []),
     ]
     box.stop(stopped, who, None, **quick)
-    chat.undo(undone, [who, shown, panel.detail], outputs, **quick)
-    chat.like(thumbed, [shown, panel.detail], usage, **quick)
+    withdraw.click(idle, who, box, cancels=runs, **quick)
+    chat.undo(undone, [who, shown, judged, panel.detail], outputs, **quick)
+    chat.like(thumbed, [shown, judged, panel.detail], [usage, judged], **quick)
     for again in (panel.new.click, chat.clear):
         again(renewed, who, outputs, cancels=runs, **quick)
-    panel.detail.change(redrawn, [shown, panel.detail], chat, **quick)
+    panel.detail.change(detailed, [who, shown, judged, panel.detail], chat, **quick)
     for setting in panel.choice:
-        setting.change(changed, [shown], usage, **quick)
+        setting.change(changed, [shown, *panel.choice], [usage, chat], **quick)
     download = "() => document.querySelector('#file')?.click()"
     for button, write in (
         (panel.page, export.as_page),
@@ -284,6 +322,16 @@ def before(runs: Runs, at: int | None, remembers: bool) -> Runs:
     return tuple(run for run in kept if run.trajectory) if remembers else kept
 
 
+def turns(runs: Runs, talk: str) -> int:
+    """How many of the runs are turns of that conversation."""
+    return sum(run.talk == talk for run in runs)
+
+
+def thumbs(runs: Runs, liked: Liked) -> list[str | None]:
+    """Of each answer, which thumb is shown."""
+    return [{True: "Like", False: "Dislike"}.get(liked.get(run.id)) for run in runs]
+
+
 def run_at(runs: Runs, detail: str, index) -> int | None:
     """Which run the message of that index belongs to."""
     index = index[0] if isinstance(index, list | tuple) else index
@@ -300,7 +348,7 @@ def announced(run: RunView) -> str:
     """What a screen reader says: not every word, but each step and the end."""
     if not run.over:
         return spoken(f"Working on step {len(run.steps) + 1}.")
-    return spoken({"answered": "Answered.", "stopped": "Stopped."}.get(run.state, run.reason))
+    return spoken(ending(run))
 
 
 def spoken(text: str) -> str:
@@ -317,11 +365,11 @@ def picture(image) -> Any:
     return image.to_raw() if hasattr(image, "to_raw") else image
 
 
-def welcome(offer: Offer) -> str:
+def welcome(model: str, tools: Iterable[str]) -> str:
     """What stands in an empty chat."""
-    *most, last = ["Python", *(f"`{tool.name}`" for tool in offer.toolbox)]
+    *most, last = ["Python", *(f"`{tool}`" for tool in tools)]
     has = f"{', '.join(most)} and {last}" if most else last
     return (
-        f"### Ask {escaped(label(offer.models[0]).rpartition('/')[2])}\n"
+        f"### Ask {escaped(label(model).rpartition('/')[2])}\n"
         f"It thinks, writes code and runs it in a sandbox, step by step, and has {has}."
     )

@@ -17,11 +17,13 @@ BEGINNING = re.compile(r"^([ \t]*)([#=+-]|:(?=-)|\d{1,9}(?=[.)](?:\s|$)))", re.M
 ENTITIES = {"<": "&lt;", ">": "&gt;", "[": "&#91;", "]": "&#93;", "\\": "&#92;"}
 """No backslash before these: Gradio looks for tags, and for formulas in \\[ and \\(, before Markdown is read."""
 GAP = "\u00a0"
+TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Characters that turn the order of those around them, and so can make a text read as another."""
 
 
 def escaped(text: str) -> str:
     """Markdown that shows the text, line by line, and nothing else."""
-    text = BEGINNING.sub(_begun, MARKUP.sub(_mark, sendable(text)))
+    text = BEGINNING.sub(_begun, MARKUP.sub(_mark, seen(text)))
     return re.sub(r"^[ \t]+", lambda margin: GAP * _width(margin[0]), text, flags=re.MULTILINE)
 
 
@@ -33,9 +35,14 @@ def sendable(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def seen(text: str) -> str:
+    """The text, sendable, in the order in which it was written: what would turn it is shown by its number."""
+    return TURNS.sub(lambda turn: f"⟦U+{ord(turn[0]):04X}⟧", sendable(text))
+
+
 def fenced(text: str, language: str = "") -> str:
     """A code block whose fence no line of the text can close."""
-    text = sendable(text)
+    text = seen(text)
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text}\n{fence}"

@@ -45,7 +45,7 @@
   new MutationObserver(label).observe(document.body, { childList: true, subtree: true, attributeFilter: ["class"] });
 
   document.addEventListener("keydown", (event) => {
-    const stop = find("#box .stop-button");
+    const stop = find("#box .stop-button") ?? [find("#withdraw")].find((one) => one?.checkVisibility());
     if (event.key === "Escape" && stop) {
       stop.click();
       find("#box textarea")?.focus();

@@ -21,8 +21,10 @@ from .replay import stored_steps
 
 State = Literal["working", "answered", "unanswered", "stopped", "failed"]
 Detail = Literal["everything", "steps", "answer"]
-"""How much is shown of a run: all; its steps' thoughts; nothing but what it cost, and the answer."""
+"""How much is shown of a run: all; its steps' thoughts; nothing but the answer."""
 DETAILS: tuple[Detail, ...] = ("everything", "steps", "answer")
+Status = Literal["pending", "open", "done"]
+"""Of a card: open with a spinner; open; folded."""
 TITLES = {
     "working": "Working…",
     "answered": "Worked",
@@ -91,7 +93,9 @@ class RunView:
     trajectory: Trajectory | None = None
     """The record, once it is over."""
     note: str = ""
-    """What the reader is told before it."""
+    """What the reader is told below the question."""
+    talk: str = ""
+    """The conversation that it is a turn of."""
 
     @property
     def over(self) -> bool:
@@ -110,8 +114,10 @@ class RunView:
         return sum(step.output_tokens for step in self.steps)
 
 
-def begin(question: str, id: str, *, tools: tuple[str, ...] = (), note: str = "") -> RunView:
-    return RunView(id, question, tools=tools, note=note)
+def begin(
+    question: str, id: str, *, tools: tuple[str, ...] = (), note: str = "", talk: str = ""
+) -> RunView:
+    return RunView(id, question, tools=tools, note=note, talk=talk)
 
 
 def follow(run: RunView, event: Piece | ActionStep | Trajectory) -> RunView:
@@ -229,30 +235,42 @@ def is_image(value: Any) -> bool:
     return any(kind.__module__ == "PIL.Image" for kind in type(value).__mro__)
 
 
-def messages(run: RunView, detail: Detail = "everything") -> list[dict[str, Any]]:
-    """The run as Gradio's messages: the question, its cards, the answer. Text of others is no markup in them."""
-    shown: list[dict[str, Any]] = []
+def messages(
+    run: RunView, detail: Detail = "everything", *, unfolded: bool = False
+) -> list[dict[str, Any]]:
+    """The run as Gradio's messages: the question, its cards, the answer. Text of others is no markup in them.
+
+    unfolded: its cards are open until the reader folds them.
+    """
+    shown: list[dict[str, Any]] = [{"role": "user", "content": escaped(run.question)}]
     if run.note:
         shown.append({"role": "assistant", "content": f"*{escaped(run.note)}*"})
-    shown.append({"role": "user", "content": escaped(run.question)})
-    shown.append(card(run_title(run), "", id=run.id, pending=not run.over))
     if detail != "answer":
-        shown += [step_card(run, step, detail) for step in run.steps]
-        if run.writing or not run.over:
-            thought, code = split(run.writing)
-            number = len(run.steps) + 1
-            step = StepView(number, thought, code)
-            shown.append(step_card(run, step, detail, pending=not run.over))
+        shown += cards(run, detail, unfolded)
+    elif not run.over:
+        shown.append({"role": "assistant", "content": TITLES[run.state]})
     if run.over:
         shown.append({"role": "assistant", "content": answer(run)})
     return shown
 
 
+def cards(run: RunView, detail: Detail, unfolded: bool) -> list[dict[str, Any]]:
+    """The run's card, in it one of each step and of the one that is being written."""
+    status: Status = "open" if unfolded else "done"
+    now: Status = status if run.over else "pending"
+    found = [card(run_title(run), "", id=run.id, status=now)]
+    found += [step_card(run, step, detail, status=status) for step in run.steps]
+    if run.writing or not run.over:
+        step = StepView(len(run.steps) + 1, *split(run.writing))
+        found.append(step_card(run, step, detail, status=now))
+    return found
+
+
 def step_card(
-    run: RunView, step: StepView, detail: Detail, *, pending: bool = False
+    run: RunView, step: StepView, detail: Detail, *, status: Status = "done"
 ) -> dict[str, Any]:
     """The card of a step: its thought and, with everything, code and what came of it."""
-    parts = [escaped(step.thought) or ("…" if pending and not step.code else "")]
+    parts = [escaped(step.thought) or ("…" if status == "pending" and not step.code else "")]
     if detail == "everything":
         parts.append(fenced(step.code, "python") if step.code else "")
         if step.observation:
@@ -260,16 +278,16 @@ def step_card(
         if step.error:
             parts += [f"**{error_title(step)}**", fenced(step.error, "text")]
     body = "\n\n".join(filter(None, parts))
-    return card(
-        step_title(step), body, id=f"{run.id}-{step.number}", parent=run.id, pending=pending
-    )
+    return card(step_title(step), body, id=f"{run.id}-{step.number}", parent=run.id, status=status)
 
 
 def card(
-    title: str, body: str, *, id: str, parent: str | None = None, pending: bool = False
+    title: str, body: str, *, id: str, parent: str | None = None, status: Status = "done"
 ) -> dict[str, Any]:
-    """A folding piece of a reply; pending: open, with a spinner."""
-    metadata = {"title": title, "id": id, "status": "pending" if pending else "done"}
+    """A folding piece of a reply."""
+    metadata = {"title": title, "id": id}
+    if status != "open":  # as Gradio leaves one without a status
+        metadata["status"] = status
     if parent:
         metadata["parent_id"] = parent
     return {"role": "assistant", "content": body, "metadata": metadata}
@@ -319,6 +337,11 @@ def answer(run: RunView) -> str:
     if run.state == "answered" and run.answer is not None and not run.reason:
         return escaped(run.answer)
     return escaped(run.reason)
+
+
+def ending(run: RunView) -> str:
+    """How it ended, in a sentence."""
+    return {"answered": "Answered.", "stopped": "Stopped."}.get(run.state, run.reason)
 
 
 def status(run: RunView, seconds: float) -> str:

@@ -3,7 +3,7 @@
 The page keeps a visitor's id in a `gr.State` of its session and does, for each question:
 
     visitor = visitors.get(id, address)            # the id goes back into the state, as an output
-    if visitor.expired: gr.Info(EXPIRED)           # and empty the chat: the agent remembers nothing
+    if visitor.expired: gr.Info(EXPIRED)           # the agent remembers nothing
     text, note = clean(message, visitors.rules)    # RefusedError is one sentence: gr.Warning(str(error))
     with visitors.turn(visitor, address) as cancelled:
         for event in visitor.conversation.ask(text, cancelled=cancelled): ...
@@ -28,9 +28,7 @@ from typing import Any
 
 from .rules import Rate, RefusedError, Rules
 
-EXPIRED = (
-    "You were away for so long that the agent's memory of this chat was given up; it begins anew."
-)
+EXPIRED = "You were away for so long that the agent's memory of this chat was given up; it begins anew here."
 GONE = "This chat has ended; reload the page to begin another."
 BUSY = "Your last question is still being answered; stop it first, or wait."
 FULL = "Everybody's place is taken; please come back in a minute."
@@ -47,6 +45,8 @@ class Visitor:
         self.address = address
         self.id = secrets.token_urlsafe(24)
         self.conversation = conversation
+        self.talk = ""
+        """Names the conversation; empty before its first turn."""
         self.expired = expired
         """A page named a visitor that is no longer known, and got this one instead."""
         self.seen = seen

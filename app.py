@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import argparse
 import logging
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import tools
+from agents.agent import IMPORTS
 from agents.chat import access, page, published
 from agents.chat.conversation import Conversation
 from agents.chat.options import offered, read_options
 from agents.chat.rules import Rules
 from agents.chat.visitors import Visitors
-from agents.sandbox import SandboxError
+from agents.sandbox import SandboxError, SandboxExecutor
 
 
 def main() -> None:
@@ -31,6 +34,10 @@ def main() -> None:
         options = read_options(parser, published.read(Path(__file__).parent))
         print(f"Starting the page of {options.model} ...", flush=True)
         access.check_host(options.host, open_to_all=options.open_to_all)
+        if not options.unsafe_local:
+            # In processes of its own, and so beside the import of Gradio, which takes longest.
+            threading.Thread(target=try_sandbox, daemon=True).start()
+        page.prepare()
         offer, rules = offered(options, toolbox(options)), Rules.read(options.rules)
         visitors = Visitors(lambda: Conversation(offer.agent), rules)
         app = page.build(offer, visitors)
@@ -43,6 +50,12 @@ def main() -> None:
         app.block_thread()
     finally:
         visitors.close()
+
+
+def try_sandbox() -> None:
+    """Have it tried and ready; what is wrong with it is told when the first agent is made."""
+    with suppress(SandboxError, OSError):
+        SandboxExecutor(IMPORTS).cleanup()
 
 
 def toolbox(options: argparse.Namespace) -> list:

@@ -52,6 +52,16 @@ def build(offer: Offer, visitors: Visitors):
     return page
 
 
+def prepare() -> None:
+    """Import Gradio now. It takes seconds: fewer where nothing is looked through for garbage meanwhile."""
+    import gc
+
+    gc.disable()
+    import gradio  # noqa: F401
+
+    gc.enable()
+
+
 def serve(page, rules: Rules, host: str, port: int) -> None:
     """Open the page, in threads of its own. Raises ValueError where the port is taken."""
     try:

@@ -81,9 +81,8 @@ class Replies(ApiModel):
                 raise RuntimeError(f"{self.model_id} cannot take a first thought: {reason}.")
             messages, prefix, settings = self._begun(messages, prefix, settings)
 
-        if (
-            n == 1 and told and not prefix
-        ):  # whether a reply goes on from one is seen when it is whole
+        # Whether a reply goes on from its start is seen only when it is whole.
+        if n == 1 and told and not prefix:
             return [self._streamed(messages, stop_sequences, told, cancelled, settings)]
         # Servers refuse several greedy replies in one request: they would be the same.
         greedy = settings.get("temperature") == 0

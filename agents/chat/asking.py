@@ -11,6 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from smolagents import CodeAgent
@@ -88,7 +89,8 @@ async def ask(
     loop, events = asyncio.get_running_loop(), asyncio.Queue()
 
     def tell(event) -> None:
-        loop.call_soon_threadsafe(events.put_nowait, event)
+        with suppress(RuntimeError):  # the loop was closed: nobody is there to be told
+            loop.call_soon_threadsafe(events.put_nowait, event)
 
     def work() -> None:
         try:
